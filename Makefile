@@ -1,0 +1,38 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format bench clean
+
+DURATION ?= 30
+REPORT ?=
+ARGS ?=
+
+CHECKED := $(wildcard daemon simulator tests benchmarks)
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what is missing: .venv, mosquitto, PostgreSQL with TimescaleDB
+	@scripts/setup
+
+demo: setup ## Run the whole stack for DURATION seconds (30; 0 = until Ctrl-C); REPORT=file.json
+	@.venv/bin/penstock demo --duration $(DURATION) $(if $(REPORT),--report '$(REPORT)')
+
+test: setup ## Run all the tests; ARGS goes to pytest
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: setup ## Check style, types and import contracts
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy $(CHECKED)
+	.venv/bin/lint-imports
+
+format: setup ## Format the code and mend what ruff can mend
+	.venv/bin/ruff check --fix-only
+	.venv/bin/ruff format
+
+bench: setup ## Measure against the broker's own rate; REPORT=file.json
+	.venv/bin/python -m benchmarks $(if $(REPORT),--report '$(REPORT)')
+
+clean: ## Remove everything that setup and the tools made here; system packages stay
+	rm -rf .venv .sandbox .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+	    build dist reports
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

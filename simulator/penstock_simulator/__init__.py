@@ -1,0 +1,1 @@
+"""Simulated sensors that load Penstock, break it, and check that nothing was lost."""
