@@ -1,0 +1,71 @@
+"""What a source of messages is to the rest of the daemon.
+
+Two sources exist: the MQTT 5 session on its own uvloop Protocol, and aiomqtt for MQTT 3.1.1 and
+WebSocket brokers. Everything above knows this interface alone, and one suite of contract tests runs
+against both.
+
+A *connection* is numbered from 1. Packet identifiers mean something only on the connection that
+delivered them: after a reconnect the broker sends unacknowledged messages again (MQTT 5 §4.4), so an
+acknowledgement that comes too late is dropped rather than sent under a number that may have been reused.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from penstock.model import Message
+
+
+class Intake(Protocol):
+    """What a source feeds. Both calls are synchronous and must not raise."""
+
+    def connected(self, connection: int) -> None:
+        """A new connection was accepted by the broker; what follows was received on it."""
+        ...
+
+    def accept(self, messages: Sequence[Message]) -> None:
+        """Take messages in the order received. The source keeps no reference to them."""
+        ...
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What health and metrics show of a source."""
+
+    state: Literal["connecting", "connected", "subscribed", "stopped"]
+    connection: int
+    """Number of the present connection, or of the last one; 0 before the first."""
+    receive_maximum: int
+    """In-flight window that is in force: ours, or the broker's own where that is known to be smaller."""
+    detail: str
+    """Why it is not subscribed, in words for an operator; empty when all is well."""
+
+
+class Source(Protocol):
+    """A broker's messages, delivered to an `Intake`, acknowledged when told to."""
+
+    @property
+    def status(self) -> SourceStatus: ...
+
+    async def run(self) -> None:
+        """Connect, subscribe and deliver, reconnecting with backoff, until `stop` is called.
+
+        Raises `FatalError` when reconnecting can never help. Cancelling it closes the socket at once.
+        """
+        ...
+
+    def acknowledge(self, connection: int, packet_ids: Sequence[int]) -> None:
+        """Send a PUBACK for each packet in this order; does nothing for another than the present connection."""
+        ...
+
+    def pause(self) -> None:
+        """Stop reading from the socket, so that the broker is held back by TCP; keepalive goes on."""
+        ...
+
+    def resume(self) -> None:
+        """Read again after `pause`."""
+        ...
+
+    async def stop(self) -> None:
+        """Send what was acknowledged, disconnect normally (the session stays in the broker), end `run`."""
+        ...

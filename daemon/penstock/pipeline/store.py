@@ -1,0 +1,27 @@
+"""What the pipeline asks of a database; `penstock.storage` answers it."""
+
+from typing import Protocol
+
+import msgspec
+
+from penstock.model import Batch
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a committed batch became, in readings by tenant."""
+
+    inserted: dict[str, int]
+    duplicates: dict[str, int]
+    """Readings that were there already, or stood twice in the batch."""
+
+
+class Store(Protocol):
+    """Commits batches."""
+
+    async def store(self, batch: Batch) -> Stored:
+        """Commit the readings and dead letters of `batch` in one transaction, resolving new series first.
+
+        Errors: `Retryable` when the database is unwell or the outcome is unknown (storing the same batch
+        again is safe); `PoisonError` when it refuses the data, in which case nothing was stored.
+        """
+        ...
