@@ -42,13 +42,13 @@ add_guard() {
 # One line for each unit that starts with the machine or with another unit, and for each init script
 # that does.
 enabled_services() {
-    find /etc/systemd/system -path '*.wants/*' -type l -printf 'unit %f\n' 2>/dev/null | sort -u
-    find /etc/rc[2-5].d -name 'S*' -printf 'script %f\n' 2>/dev/null | sed 's/ S[0-9]*/ /' | sort -u
+    find /etc/systemd/system -path '*.wants/*' -type l -printf 'unit %f\n' 2>/dev/null || true
+    { find /etc/rc[2-5].d -name 'S*' -printf 'script %f\n' 2>/dev/null || true; } | sed 's/ S[0-9]*/ /'
 }
 
 disable_services_other_than() {
     local kind name
-    comm -13 <(sort <<<"$1") <(enabled_services | sort) | while read -r kind name; do
+    comm -13 <(sort -u <<<"$1") <(enabled_services | sort -u) | while read -r kind name; do
         case $kind in
             unit) disable_unit "$name" ;;
             script) as_root update-rc.d "$name" disable ;;
