@@ -1,0 +1,280 @@
+"""Every metric that Prometheus sees: its name, its help, and where its value comes from.
+
+Nothing is kept here; each scrape reads `Metrics` and `Levels` as they are. The registry is private,
+so two daemons in one process (as in tests) do not meet. `docs/metrics.md` lists the same names, and
+a test keeps the two alike. A counter never goes back, so none is a difference of columns that
+settle at different times.
+
+The `ingest_*` names are those that the predecessor platform's dashboards and alerts use.
+"""
+
+import platform
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from penstock import __version__
+from penstock.errors import Reason
+from penstock.observability.histogram import Histogram
+from penstock.observability.ledger import Account
+from penstock.observability.levels import LevelsNow
+from penstock.observability.metrics import Metrics, Retry
+
+Label = TypeVar("Label", bound=str)
+Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | InfoMetricFamily
+
+PROCESSING_REASONS = frozenset(
+    {
+        Reason.BAD_TOPIC,
+        Reason.UNKNOWN_ROUTE,
+        Reason.TENANT_MISMATCH,
+        Reason.DEVICE_MISMATCH,
+        Reason.UNREGISTERED_DEVICE,
+    }
+)
+"""Who sent what where, rather than what a payload holds: "processing" in `ingest_errors_total`."""
+
+_TENANT_COUNTERS = (
+    ("received", "Readings received from the broker; an undecodable message counts as one."),
+    ("stored", "Readings committed in the database."),
+    ("duplicate", "Readings that were in the database already."),
+    ("dead_lettered", "Readings and undecodable messages committed as dead letters."),
+    ("shed", "Readings of QoS 0 dropped before they were received, because everything was full."),
+)
+_TENANT_GAUGES = (
+    ("in_flight", "Readings received and not committed yet."),
+    ("spooled", "Readings on the local disk, not committed yet."),
+)
+
+
+class Exposition:
+    """What `GET /metrics` answers."""
+
+    def __init__(self, metrics: Metrics, levels: LevelsNow) -> None:
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(_DaemonCollector(metrics, levels))
+        ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The text and its content type, in the newest format that an `Accept` header admits."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry), content_type
+
+
+class _DaemonCollector(Collector):
+    """Turns counts and levels into metric families."""
+
+    def __init__(self, metrics: Metrics, levels: LevelsNow) -> None:
+        self._metrics = metrics
+        self._levels = levels
+
+    def collect(self) -> Iterator[Family]:
+        metrics = self._metrics
+        yield _build_info()
+        yield from _tenant_families(metrics.ledger.accounts)
+        yield from _intake_families(metrics)
+        yield from _storage_families(metrics)
+        yield from _level_families(self._levels)
+        yield from _predecessor_families(metrics, self._levels)
+
+
+def _build_info() -> Family:
+    info = {"version": __version__, "python": platform.python_version()}
+    return InfoMetricFamily("penstock_build", "Version of the daemon.", value=info)
+
+
+def _tenant_families(accounts: dict[str, Account]) -> Iterator[Family]:
+    labels = [(_printable(tenant), account) for tenant, account in accounts.items()]
+    for column, text in _TENANT_COUNTERS:
+        name = f"penstock_readings_{column}_total"
+        counter = CounterMetricFamily(name, text, labels=["tenant"])
+        counter.samples.extend(
+            Sample(name, {"tenant": label}, getattr(account, column)) for label, account in labels
+        )
+        yield counter
+    for column, text in (
+        *_TENANT_GAUGES,
+        ("imbalance", "Readings received that nothing accounts for. Anything but 0 is a defect."),
+    ):
+        name = f"penstock_readings_{column}"
+        gauge = GaugeMetricFamily(name, text, labels=["tenant"])
+        gauge.samples.extend(
+            Sample(name, {"tenant": label}, getattr(account, column)) for label, account in labels
+        )
+        yield gauge
+
+
+def _intake_families(metrics: Metrics) -> Iterator[Family]:
+    intake = metrics.intake
+    yield _counter(
+        "penstock_messages_received_total",
+        "Messages received from the broker.",
+        "qos",
+        {"0": intake.messages_qos0, "1": intake.messages_qos1},
+    )
+    yield CounterMetricFamily(
+        "penstock_payload_bytes_total", "Bytes of payload received.", intake.payload_bytes
+    )
+    yield CounterMetricFamily(
+        "penstock_empty_messages_total",
+        "Messages that were well-formed and carried no reading.",
+        intake.empty_messages,
+    )
+    yield CounterMetricFamily(
+        "penstock_topic_cache_misses_total",
+        "Messages whose topic had to be parsed, because the route cache did not hold it.",
+        intake.topic_cache_misses,
+    )
+    yield _counter(
+        "penstock_dead_letters_total", "Dead letters committed.", "reason", metrics.dead_letters
+    )
+    yield _counter("penstock_batches_sealed_total", "Batches sealed.", "cause", metrics.sealed)
+
+
+def _storage_families(metrics: Metrics) -> Iterator[Family]:
+    storage = metrics.storage
+    yield _counter("penstock_retries_total", "What was tried again.", "operation", metrics.retries)
+    yield CounterMetricFamily(
+        "penstock_staging_batches_total",
+        "Batches that met a duplicate and took the slower path that skips duplicates.",
+        storage.staging_batches,
+    )
+    yield CounterMetricFamily(
+        "penstock_bisections_total",
+        "Batches, or parts of one, cut in two to find a reading that the database refuses.",
+        storage.bisections,
+    )
+    yield CounterMetricFamily(
+        "penstock_poison_readings_total",
+        "Single readings that the database refused.",
+        storage.poison_readings,
+    )
+    yield _histogram("penstock_batch_rows", "Readings of each batch stored.", metrics.batch_rows)
+    yield _histogram(
+        "penstock_batch_store_seconds",
+        "From a writer taking a batch to its commit, retries included.",
+        metrics.store_seconds,
+    )
+    yield _histogram(
+        "penstock_receive_to_commit_seconds",
+        "From receiving the first message of a batch to its commit, for each message.",
+        metrics.receive_to_commit_seconds,
+    )
+    yield _histogram(
+        "penstock_publish_to_commit_seconds",
+        "From a reading's own timestamp to its commit.",
+        metrics.publish_to_commit_seconds,
+    )
+
+
+def _level_families(levels_now: LevelsNow) -> Iterator[Family]:
+    levels = levels_now()
+    yield CounterMetricFamily(
+        "penstock_mqtt_connections_total",
+        "Connections that the broker accepted; all but the first are reconnects.",
+        levels.mqtt_connections,
+    )
+    for name, text, value in (
+        ("mqtt_connected", "1 while connected and subscribed.", levels.mqtt_connected),
+        ("mqtt_paused", "1 while the broker is held back, the queue being full.", levels.paused),
+        ("mqtt_receive_maximum", "In-flight window in force, in messages.", levels.receive_maximum),
+        (
+            "mqtt_unacknowledged_messages",
+            "Messages of QoS 1 received whose PUBACK is withheld.",
+            levels.unacknowledged_messages,
+        ),
+        (
+            "database_connected",
+            "1 while the last use of the database succeeded.",
+            levels.database_connected,
+        ),
+        ("building_rows", "Readings in the batch being built.", levels.building_rows),
+        ("queue_batches", "Sealed batches that wait for a writer.", levels.queue_batches),
+        ("queue_rows", "Readings that wait for a writer.", levels.queue_rows),
+        ("queue_rows_limit", "Bound of penstock_queue_rows.", levels.queue_rows_limit),
+        ("queue_bytes", "Bytes that wait for a writer.", levels.queue_bytes),
+        ("queue_bytes_limit", "Bound of penstock_queue_bytes.", levels.queue_bytes_limit),
+        ("writers", "Writers configured.", levels.writers),
+        ("writers_busy", "Writers that hold a batch.", levels.writers_busy),
+        (
+            "oldest_uncommitted_seconds",
+            "Age of the oldest message received and not committed.",
+            levels.oldest_age_seconds,
+        ),
+        ("series_cached", "Series known in memory.", levels.series_cached),
+    ):
+        yield GaugeMetricFamily(f"penstock_{name}", text, value)
+
+
+def _predecessor_families(metrics: Metrics, levels_now: LevelsNow) -> Iterator[Family]:
+    totals, letters = metrics.ledger.totals(), metrics.dead_letters
+    database = letters[Reason.STORAGE_ERROR]
+    processing = sum(letters[reason] for reason in PROCESSING_REASONS)
+    validation = sum(letters.values()) - processing - database
+    yield _counter(
+        "ingest_events_total",
+        "Readings queued, stored (or there already), and dead-lettered.",
+        "status",
+        {
+            "queued": metrics.intake.queued_readings,
+            "success": totals.stored + totals.duplicate,
+            "error": totals.dead_lettered,
+        },
+    )
+    yield _counter(
+        "ingest_errors_total",
+        "Dead letters by family; database also counts attempts to store that were tried again.",
+        "error_type",
+        {
+            "validation": validation,
+            "processing": processing,
+            "database": database + metrics.retries[Retry.STORE],
+        },
+    )
+    levels = levels_now()
+    yield GaugeMetricFamily(
+        "ingest_queue_depth",
+        "Readings received that no writer has taken yet.",
+        levels.building_rows + levels.queue_rows,
+    )
+    yield GaugeMetricFamily(
+        "ingest_rate_per_second",
+        "Readings received per second over the last 10 seconds.",
+        metrics.received_rate.per_second(),
+    )
+
+
+def _counter(name: str, text: str, label: str, values: Mapping[Label, int]) -> Family:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in values.items():
+        family.add_metric([str(value)], count)
+    return family
+
+
+def _histogram(name: str, text: str, histogram: Histogram) -> Family:
+    return HistogramMetricFamily(name, text, _cumulative(histogram), histogram.total)
+
+
+def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """Buckets as Prometheus counts them: each holds all values up to its bound."""
+    buckets, running = [], 0
+    bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
+    for bound, count in zip(bounds, histogram.counts, strict=True):
+        running += count
+        buckets.append((bound, float(running)))
+    return buckets
+
+
+def _printable(tenant: str) -> str:
+    """The name with half surrogate pairs replaced, which the text format cannot carry."""
+    return tenant.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,49 @@
+"""How the stages stand at this moment, as one value.
+
+The stages know their own state and nothing of metrics or HTTP; the application reads it off them
+into `Levels` whenever somebody asks. Metrics, health and statistics therefore never disagree.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+
+class Levels(msgspec.Struct, frozen=True, kw_only=True):
+    """The present state of every stage."""
+
+    phase: Literal["starting", "running", "stopping"]
+    """`running` from the first subscription after migration until shutdown begins."""
+    mqtt_connected: bool
+    """Whether the broker has accepted our connection and our subscriptions."""
+    mqtt_detail: str = ""
+    """Why not, in words for an operator."""
+    mqtt_connections: int
+    """Connections that the broker accepted since the start."""
+    receive_maximum: int
+    """In-flight window in force."""
+    unacknowledged_messages: int
+    """Messages of QoS 1 received whose PUBACK is withheld: the part of the window in use."""
+    paused: bool
+    """Whether reading from the broker is paused because the queue is full."""
+    database_connected: bool
+    """Whether the last use of the database succeeded."""
+    database_detail: str = ""
+    """Why not, in words for an operator."""
+    building_rows: int
+    """Readings in the batch being built."""
+    queue_batches: int
+    queue_rows: int
+    queue_rows_limit: int
+    queue_bytes: int
+    queue_bytes_limit: int
+    writers: int
+    writers_busy: int
+    oldest_age_seconds: float
+    """Since the oldest message that is not committed yet was received; 0 when there is none."""
+    series_cached: int
+
+
+LevelsNow = Callable[[], Levels]
+"""Reads the present levels; cheap, synchronous, and never raises."""
