@@ -5,8 +5,9 @@ WebSocket brokers. Everything above knows this interface alone, and one suite of
 against both.
 
 A *connection* is numbered from 1. Packet identifiers mean something only on the connection that
-delivered them: after a reconnect the broker sends unacknowledged messages again (MQTT 5 §4.4), so an
-acknowledgement that comes too late is dropped rather than sent under a number that may have been reused.
+delivered them: after a reconnect the broker sends unacknowledged messages again (MQTT 5 §4.4), so
+an acknowledgement that comes too late is dropped rather than sent under a number that may have been
+reused.
 """
 
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     connection: int
     """Number of the present connection, or of the last one; 0 before the first."""
     receive_maximum: int
-    """In-flight window that is in force: ours, or the broker's own where that is known to be smaller."""
+    """In-flight window in force: ours, or the broker's own where that is known to be smaller."""
     detail: str
     """Why it is not subscribed, in words for an operator; empty when all is well."""
 
@@ -50,16 +51,20 @@ class Source(Protocol):
     async def run(self) -> None:
         """Connect, subscribe and deliver, reconnecting with backoff, until `stop` is called.
 
-        Raises `FatalError` when reconnecting can never help. Cancelling it closes the socket at once.
+        Raises `FatalError` when reconnecting can never help. Cancelling it closes the socket at
+        once.
         """
         ...
 
     def acknowledge(self, connection: int, packet_ids: Sequence[int]) -> None:
-        """Send a PUBACK for each packet in this order; does nothing for another than the present connection."""
+        """Send a PUBACK for each packet, in this order.
+
+        Does nothing for another than the present connection.
+        """
         ...
 
     def pause(self) -> None:
-        """Stop reading from the socket, so that the broker is held back by TCP; keepalive goes on."""
+        """Take no more messages, so that TCP holds the broker back; keepalive goes on."""
         ...
 
     def resume(self) -> None:
@@ -67,5 +72,8 @@ class Source(Protocol):
         ...
 
     async def stop(self) -> None:
-        """Send what was acknowledged, disconnect normally (the session stays in the broker), end `run`."""
+        """Send what was acknowledged, disconnect normally, end `run`.
+
+        The session stays in the broker.
+        """
         ...
