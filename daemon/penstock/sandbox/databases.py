@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 _TIMEOUT_SECONDS = 60.0
+_SESSION_END_MS = 10_000
 
 
 def create_database(server_dsn: str, name: str, *, template: str | None = None) -> str:
@@ -63,8 +64,7 @@ def make_template(
     execute(
         server_dsn,
         f"ALTER DATABASE {_quoted(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false",
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
-        f" WHERE datname = {_literal(name)}",  # noqa: S608
+        _end_of_sessions(name),
     )
 
 
@@ -89,6 +89,11 @@ async def _execute(dsn: str, statements: tuple[str, ...]) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def _end_of_sessions(name: str) -> str:
+    sessions = f"FROM pg_stat_activity WHERE datname = {_literal(name)}"
+    return f"SELECT pg_terminate_backend(pid, {_SESSION_END_MS}) {sessions}"  # noqa: S608
 
 
 def _quoted(name: str) -> str:

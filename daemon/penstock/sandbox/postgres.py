@@ -1,8 +1,8 @@
 """A private PostgreSQL with TimescaleDB.
 
 What always holds: the port, the folder and the data stay the same over restarts; commits are on
-disk unless `fsync` is off; and when `start` returns, it takes connections. PostgreSQL refuses to run
-as root, so root runs it as the user `postgres`.
+disk unless `fsync` is off; and when `start` returns, it takes connections. PostgreSQL refuses to
+run as root, so root runs it as the user `postgres`.
 """
 
 import os

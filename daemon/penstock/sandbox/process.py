@@ -1,9 +1,10 @@
 """Server processes that end with the process that started them.
 
 Each is started through `setpriv --pdeathsig`, which asks the kernel to signal it when its parent
-ends (PR_SET_PDEATHSIG, prctl(2)), so that not even `kill -9` of the parent leaves one behind. To the
-kernel the parent is the *thread* that forked, hence one thread that lives as long as this process
-starts all of them. Where there is no `setpriv` (util-linux), servers outlive a killed parent.
+ends (PR_SET_PDEATHSIG, prctl(2)), so that not even `kill -9` of the parent leaves one behind. To
+the kernel the parent is the *thread* that forked, hence one thread that lives as long as this
+process starts all of them. Where there is no `setpriv` (util-linux), servers outlive a killed
+parent.
 
 A server has a session of its own: Ctrl-C at the terminal reaches only this process, which then
 stops its servers in the order it wants.
