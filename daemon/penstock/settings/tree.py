@@ -1,7 +1,8 @@
 """The typed tree of the configuration.
 
-Every bound is in a type and every default is here and nowhere else; `config/penstock.yaml` shows the same
-tree to people, and a test keeps the two alike. This module reads nothing: `loader` fills the tree.
+Every bound is in a type and every default is here and nowhere else; `config/penstock.yaml` shows
+the same tree to people, and a test keeps the two alike. This module reads nothing: `loader` fills
+the tree.
 """
 
 from typing import Annotated, Literal
@@ -21,7 +22,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Unknown keys are errors: a misspelt setting must not pass as a default."""
 
 
-class Tls(_Section):
+class Tls(_Section, frozen=True):
     """Files for TLS; used when the URL's scheme is `mqtts`, `ssl` or `wss`."""
 
     ca_file: str | None = None
@@ -33,7 +34,7 @@ class Tls(_Section):
     verify_hostname: bool = True
 
 
-class Mqtt(_Section):
+class Mqtt(_Section, frozen=True):
     """The broker and the session with it."""
 
     url: NonEmpty = "mqtt://127.0.0.1:1883"
@@ -42,7 +43,7 @@ class Mqtt(_Section):
     client_id: Annotated[str, Meta(min_length=1, max_length=128)] = "penstock"
     """Fixed, because the broker keeps the session under it; unique in the broker."""
     share_group: Annotated[str, Meta(pattern=r"^[^+#/$\x00-\x1f]+$", max_length=128)] | None = None
-    """Subscribe to `$share/{share_group}/…` (MQTT 5 §4.8.2), to spread the load over several daemons."""
+    """Subscribe to `$share/{share_group}/…` (MQTT 5 §4.8.2), to share the load with others."""
     username: str | None = None
     password: Secret | None = None
     qos: Literal[0, 1] = 1
@@ -60,14 +61,14 @@ class Mqtt(_Section):
     tls: Tls = Tls()
 
 
-class TimeBounds(_Section):
+class TimeBounds(_Section, frozen=True):
     """How far a reading's timestamp may be from the time of receipt."""
 
     future_seconds: Annotated[int, Meta(ge=0)] = 3_600
     past_seconds: Annotated[int, Meta(ge=0)] = 90 * 86_400
 
 
-class Route(_Section):
+class Route(_Section, frozen=True):
     """Which topics to take, and how to read their payloads."""
 
     topic: NonEmpty
@@ -86,7 +87,7 @@ class Route(_Section):
     time: TimeBounds = TimeBounds()
 
 
-class Limits(_Section):
+class Limits(_Section, frozen=True):
     """Bounds on one message."""
 
     payload_bytes: Annotated[int, Meta(ge=1, le=268_435_455)] = 262_144
@@ -99,10 +100,11 @@ class Limits(_Section):
     """A longer payload is kept in its dead letter up to this length only."""
 
 
-class Storage(_Section):
+class Storage(_Section, frozen=True):
     """The database and how it is written to."""
 
-    dsn: Secret = Secret("postgresql:///penstock")
+    dsn: Annotated[Secret, Meta(extra={"literal": True})] = Secret("postgresql:///penstock")
+    """May stand in the file as it is, unlike other secrets: most need no password."""
     writers: Annotated[int, Meta(ge=1, le=64)] = 2
     batch_rows: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
     batch_bytes: Positive = 8_388_608
@@ -117,7 +119,7 @@ class Storage(_Section):
     migrate_on_start: bool = True
 
 
-class Registry(_Section):
+class Registry(_Section, frozen=True):
     """Tenants, devices and series."""
 
     auto_register: bool = True
@@ -128,26 +130,28 @@ class Registry(_Section):
     """Series held in memory before the cache starts anew."""
 
 
-class Spool(_Section):
+class Spool(_Section, frozen=True):
     """Local disk buffer."""
 
     path: str | None = None
 
 
-class Http(_Section):
+class Http(_Section, frozen=True):
     """Health, metrics and statistics."""
 
     listen: str | None = "127.0.0.1:9464"
     """`host:port`, `[ipv6]:port`, or null to serve nothing."""
 
 
-class Log(_Section):
+class Log(_Section, frozen=True):
+    """What is logged, and how it is written."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
     """`auto` is console on a terminal and JSON otherwise."""
 
 
-class Settings(_Section):
+class Settings(_Section, frozen=True):
     """The whole configuration."""
 
     mqtt: Mqtt = Mqtt()

@@ -1,0 +1,140 @@
+"""What no single setting can be wrong about: rules between settings.
+
+Whether a route's template is valid is for `penstock.topics` to say, which compiles it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from penstock.settings.faults import Faults
+from penstock.settings.listen import parse_listen
+from penstock.settings.tree import Http, Mqtt, Route, Settings, Storage
+
+PLAIN_SCHEMES = frozenset({"mqtt", "tcp", "ws"})
+TLS_SCHEMES = frozenset({"mqtts", "ssl", "wss"})
+DSN_SCHEMES = ("postgresql://", "postgres://")
+
+
+class Conflict(NamedTuple):
+    """A broken rule: the setting to mend first, the others it is about, and what to do."""
+
+    path: str
+    problem: str
+    others: tuple[str, ...] = ()
+
+
+def check(settings: Settings, faults: Faults) -> None:
+    """Add every broken rule to `faults`, but for those about a setting that is faulty already."""
+    for conflict in _conflicts(settings):
+        if not faults.concern((conflict.path, *conflict.others)):
+            faults.add(conflict.path, conflict.problem)
+
+
+def notices(settings: Settings) -> list[str]:
+    """What is allowed and probably not meant."""
+    found = []
+    if settings.spool.path is not None:
+        found.append(
+            "spool.path: there is no spool on disk yet; during an outage of the database, "
+            "messages wait in the broker, unacknowledged"
+        )
+    if (
+        settings.mqtt.protocol == "3.1.1"
+        and settings.mqtt.receive_maximum != Mqtt().receive_maximum
+    ):
+        found.append("mqtt.receive_maximum: MQTT 3.1.1 has none; the broker sets the window")
+    return found
+
+
+def _conflicts(settings: Settings) -> Iterator[Conflict]:
+    yield from _url_conflicts(settings.mqtt)
+    yield from _mqtt_conflicts(settings.mqtt)
+    yield from _storage_conflicts(settings.storage)
+    yield from _http_conflicts(settings.http)
+    for number, route in enumerate(settings.routes):
+        yield from _route_conflicts(route, f"routes[{number}]")
+
+
+def _url_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
+    path = "mqtt.url"
+    try:
+        url = urlsplit(mqtt.url)
+        port = url.port
+    except ValueError as error:
+        yield Conflict(path, f"not a URL: {error}")
+        return
+    if url.scheme not in PLAIN_SCHEMES | TLS_SCHEMES:
+        yield Conflict(path, "expected mqtt://, mqtts://, ws:// or wss://, then host and port")
+    elif not url.hostname:
+        yield Conflict(path, "has no host")
+    elif port == 0:
+        yield Conflict(path, "expected a port from 1 to 65535")
+    if url.username is not None or url.password is not None:
+        yield Conflict(path, "holds a user name: use mqtt.username and mqtt.password instead")
+    if url.scheme not in {"ws", "wss"} and (url.path not in {"", "/"} or url.query):
+        yield Conflict(path, "only ws:// and wss:// have a path")
+
+
+def _mqtt_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
+    tls = mqtt.tls
+    secure = mqtt.url.partition("://")[0] in TLS_SCHEMES
+    for name in ("ca_file", "cert_file", "key_file"):
+        path, file = f"mqtt.tls.{name}", getattr(tls, name)
+        if file is None:
+            continue
+        if not secure:
+            yield Conflict(path, "is set, but mqtt.url is not mqtts:// or wss://", ("mqtt.url",))
+        elif not Path(file).is_file():
+            yield Conflict(path, f"there is no file {file}")
+    if tls.cert_file is not None and tls.key_file is None:
+        yield Conflict("mqtt.tls.key_file", "is required with mqtt.tls.cert_file")
+    if tls.key_file is not None and tls.cert_file is None:
+        yield Conflict("mqtt.tls.cert_file", "is required with mqtt.tls.key_file")
+    if mqtt.protocol == "3.1.1" and mqtt.password is not None and mqtt.username is None:
+        # MQTT 3.1.1 §3.1.2.9: without a user name there is no password.
+        yield Conflict(
+            "mqtt.username", "is required with a password in MQTT 3.1.1", ("mqtt.password",)
+        )
+    yield from _ordered("mqtt.reconnect", mqtt.reconnect_min_seconds, mqtt.reconnect_max_seconds)
+
+
+def _storage_conflicts(storage: Storage) -> Iterator[Conflict]:
+    if not storage.dsn.reveal().startswith(DSN_SCHEMES):
+        yield Conflict("storage.dsn", "expected postgresql://user@host:port/database")
+    yield from _ordered("storage.retry", storage.retry_min_seconds, storage.retry_max_seconds)
+    for unit in ("rows", "bytes"):
+        batch, queue = getattr(storage, f"batch_{unit}"), getattr(storage, f"queue_{unit}")
+        if queue < batch:
+            yield Conflict(
+                f"storage.queue_{unit}",
+                f"the queue must hold at least one batch: {queue} < storage.batch_{unit} {batch}",
+                (f"storage.batch_{unit}",),
+            )
+
+
+def _http_conflicts(http: Http) -> Iterator[Conflict]:
+    if http.listen is not None:
+        try:
+            parse_listen(http.listen)
+        except ValueError as error:
+            yield Conflict("http.listen", str(error))
+
+
+def _route_conflicts(route: Route, path: str) -> Iterator[Conflict]:
+    if route.format != "flat":
+        for name in ("timestamp_path", "ignore_paths"):
+            if getattr(route, name):
+                yield Conflict(f"{path}.{name}", "only a flat route has one", (f"{path}.format",))
+    if route.format != "scalar" and route.metric is not None:
+        yield Conflict(f"{path}.metric", "only a scalar route has one", (f"{path}.format",))
+
+
+def _ordered(path: str, least: float, most: float) -> Iterator[Conflict]:
+    if least > most:
+        yield Conflict(
+            f"{path}_min_seconds",
+            f"{least} is more than {path}_max_seconds {most}",
+            (f"{path}_max_seconds",),
+        )
