@@ -93,7 +93,7 @@ async def _execute(dsn: str, statements: tuple[str, ...]) -> None:
 
 def _end_of_sessions(name: str) -> str:
     sessions = f"FROM pg_stat_activity WHERE datname = {_literal(name)}"
-    return f"SELECT pg_terminate_backend(pid, {_SESSION_END_MS}) {sessions}"  # noqa: S608
+    return f"SELECT pg_terminate_backend(pid, {_SESSION_END_MS}) {sessions}"
 
 
 def _quoted(name: str) -> str:
