@@ -1,0 +1,102 @@
+"""Format `envelope`: readings with their timestamp, alone or in batches.
+
+An envelope is `{"ts"?, "metrics": {name: value}, "seq"?, "tenant"?, "device"?}`, where a value is
+a number, boolean, string, null or `{"value", "quality"?, "unit"?}`. A batch is a list of
+envelopes, or `{"readings": [envelope, …]}`, whose own `ts` stands in where an envelope has none.
+
+This is the hot path: what msgspec's types guarantee is not checked again.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from penstock.decode.refusals import UNREADABLE, too_large, too_many, unreadable
+from penstock.decode.texts import check_texts, may_hold_bad_text
+from penstock.decode.timestamps import Timestamp, TimeWindow
+from penstock.errors import Reason, Rejected
+from penstock.model import Origin, Readings, Value
+from penstock.settings.tree import Limits, Route
+from penstock.topics.names import quote
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    metrics: dict[str, Value] | UnsetType = UNSET
+    ts: Timestamp | None = None
+    seq: Annotated[int, Meta(ge=0)] | None = None
+    tenant: str | None = None
+    device: str | None = None
+
+
+class _Body(_Envelope, gc=False):
+    readings: list[_Envelope] | UnsetType = UNSET
+
+
+_decode = msgspec.json.Decoder(_Body | list[_Envelope]).decode
+_decode_value = msgspec.json.Decoder(Value).decode
+
+
+class EnvelopeDecoder:
+    """Decodes the envelopes of one route."""
+
+    def __init__(self, route: Route, limits: Limits) -> None:
+        self._limits = limits
+        self._payload_bytes = limits.payload_bytes
+        self._text_bytes = limits.text_bytes
+        self._metrics = limits.metrics
+        self._admit = TimeWindow(route.time).admit
+
+    def decode(self, payload: bytes, origin: Origin, received_us: int) -> list[Readings]:
+        """Fulfils `penstock.decode.Decoder`."""
+        if len(payload) > self._payload_bytes:
+            raise too_large(len(payload), self._limits)
+        try:
+            body = _decode(payload)
+        except UNREADABLE as error:
+            raise unreadable(error, payload, self._limits, _decode_value) from error
+        check = may_hold_bad_text(payload, self._text_bytes)
+        readings: list[Readings] = []
+        count = 0
+        for envelope in body if isinstance(body, list) else _envelopes(body, origin):
+            metrics, ts = envelope.metrics, envelope.ts
+            if metrics is UNSET:
+                raise Rejected(Reason.MALFORMED, "an envelope has no `metrics`")
+            if envelope.tenant is not None or envelope.device is not None:
+                _check_sender(envelope, origin)
+            if check:
+                check_texts(metrics, self._text_bytes)
+            count += len(metrics)
+            ts_us = received_us if ts is None else self._admit(ts, received_us)
+            readings.append(Readings(ts_us, metrics))
+        if count > self._metrics:
+            raise too_many(count, self._limits)
+        return readings
+
+
+def _envelopes(body: _Body, origin: Origin) -> Sequence[_Envelope]:
+    """The envelope itself, or those of the batch that it is."""
+    if body.readings is UNSET:
+        return (body,)
+    if body.metrics is not UNSET:
+        raise Rejected(Reason.MALFORMED, "both `metrics` and `readings`, of which one is allowed")
+    _check_sender(body, origin)
+    for envelope in body.readings:
+        if envelope.ts is None:
+            envelope.ts = body.ts
+    return body.readings
+
+
+def _check_sender(envelope: _Envelope, origin: Origin) -> None:
+    """Refuse an envelope that claims to come from elsewhere than its topic says."""
+    if envelope.tenant is not None and envelope.tenant != origin.tenant:
+        raise Rejected(
+            Reason.TENANT_MISMATCH,
+            f"the payload says tenant {quote(envelope.tenant)}, the topic {quote(origin.tenant)}",
+        )
+    if envelope.device is not None and envelope.device != origin.device:
+        raise Rejected(
+            Reason.DEVICE_MISMATCH,
+            f"the payload says device {quote(envelope.device)}, the topic {quote(origin.device)}",
+        )

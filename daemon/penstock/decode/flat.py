@@ -1,0 +1,132 @@
+"""Format `flat`: an object whose members are the readings, as zigbee2mqtt and Tasmota send it.
+
+Nested objects flatten to dotted names, arrays likewise with positions as names (`Power.0`). A
+timestamp is taken from a configured path, and configured paths are left out with all that is below
+them.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from penstock.decode.refusals import UNREADABLE, too_deep, too_large, too_many, unreadable
+from penstock.decode.texts import check_texts, may_hold_bad_text
+from penstock.decode.timestamps import EXPECTED, Timestamp, TimeWindow
+from penstock.errors import Reason, Rejected
+from penstock.model import Origin, Readings, Value
+from penstock.settings.tree import Limits, Route
+from penstock.topics.names import quote
+
+_Leaf = float | bool | str | None
+_Member = _Leaf | dict[str, Any] | list[Any]
+
+_decode = msgspec.json.Decoder(dict[str, _Member]).decode
+_decode_member = msgspec.json.Decoder(_Member).decode
+
+_OPENING_BRACKET = ord("[")
+
+
+class FlatDecoder:
+    """Decodes the flat objects of one route."""
+
+    def __init__(self, route: Route, limits: Limits) -> None:
+        self._limits = limits
+        self._timestamp_path = route.timestamp_path
+        self._ignored = frozenset(route.ignore_paths)
+        self._window = TimeWindow(route.time)
+
+    def decode(self, payload: bytes, origin: Origin, received_us: int) -> list[Readings]:  # noqa: ARG002 - a payload of foreign make says nothing of its origin that is known to mean it
+        """Fulfils `penstock.decode.Decoder`."""
+        limits = self._limits
+        if len(payload) > limits.payload_bytes:
+            raise too_large(len(payload), limits)
+        try:
+            members = _decode(payload)
+        except UNREADABLE as error:
+            raise unreadable(error, payload, limits, _decode_member) from error
+        metrics = self._readings(members, payload)
+        ts_us = self._take_timestamp(metrics, received_us)
+        if len(metrics) > limits.metrics:
+            raise too_many(len(metrics), limits)
+        if may_hold_bad_text(payload, limits.text_bytes):
+            check_texts(metrics, limits.text_bytes)
+        return [Readings(ts_us, metrics)]
+
+    def _readings(self, members: dict[str, _Member], payload: bytes) -> dict[str, Value]:
+        # Most payloads of the field are flat indeed, and their members readings as they stand.
+        nested = payload.count(b"{") > 1 or _OPENING_BRACKET in payload
+        if nested or self._ignored:
+            metrics: dict[str, Value] = {}
+            self._flatten(members.items(), "", 1, metrics)
+            return metrics
+        return members  # type: ignore[return-value]  # no bracket but the first: no container in it
+
+    def _flatten(
+        self,
+        members: Iterable[tuple[str, Any]],
+        prefix: str,
+        depth: int,
+        metrics: dict[str, Value],
+    ) -> None:
+        """Add the readings of an object or array to `metrics`."""
+        if depth > self._limits.depth:
+            raise too_deep(self._limits)
+        for key, value in members:
+            name = self._join(prefix, key)
+            if name in self._ignored:
+                continue
+            if isinstance(value, dict | list):
+                if name == self._timestamp_path:
+                    raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(name)}: {EXPECTED}")
+                below = value.items() if isinstance(value, dict) else _numbered(value)
+                self._flatten(below, name + ".", depth + 1, metrics)
+            elif name in metrics:
+                raise Rejected(Reason.BAD_NAME, f"two members flatten to {quote(name)}")
+            else:
+                metrics[name] = _leaf(name, value)
+
+    def _join(self, prefix: str, key: str) -> str:
+        # Refused here and not with the other names: a long key times many members is much memory.
+        allowed = self._limits.name_characters
+        if len(prefix) + len(key) > allowed:
+            raise Rejected(
+                Reason.BAD_NAME, f"{quote(prefix + key)} is longer than {allowed} characters"
+            )
+        return prefix + key
+
+    def _take_timestamp(self, metrics: dict[str, Value], received_us: int) -> int:
+        if self._timestamp_path is None:
+            return received_us
+        found = metrics.pop(self._timestamp_path, None)
+        if found is None:
+            return received_us
+        if isinstance(found, str):
+            return self._window.admit(_parse(found), received_us)
+        if type(found) is float:
+            return self._window.admit(found, received_us)
+        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(self._timestamp_path)}: {EXPECTED}")
+
+
+def _numbered(values: list[Any]) -> Iterable[tuple[str, Any]]:
+    return ((str(position), value) for position, value in enumerate(values))
+
+
+def _leaf(name: str, value: Any) -> _Leaf:
+    if type(value) is not int:
+        leaf: _Leaf = value
+        return leaf
+    try:
+        return float(value)
+    except OverflowError:
+        raise Rejected(
+            Reason.BAD_VALUE, f"{quote(name)}: expected a number within the range of a double"
+        ) from None
+
+
+def _parse(text: str) -> Timestamp:
+    try:
+        timestamp: Timestamp = msgspec.convert(text, Timestamp)
+    except msgspec.ValidationError:
+        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(text)}: {EXPECTED}") from None
+    return timestamp

@@ -1,0 +1,32 @@
+"""The formats that a route can name, and what all their decoders promise.
+
+A decoder yields only what can be stored: numbers that are finite, strings without NUL and within
+`limits.text_bytes`, timestamps within the route's bounds. A message is taken whole or refused
+whole. The one error of a decoder is `Rejected`. Metric names are left to the caller, who sees
+which ones are new.
+"""
+
+from typing import Protocol
+
+from penstock.decode.envelope import EnvelopeDecoder
+from penstock.decode.flat import FlatDecoder
+from penstock.decode.scalar import ScalarDecoder
+from penstock.model import Origin, Readings
+from penstock.settings.tree import Limits, Route
+
+
+class Decoder(Protocol):
+    """Decodes the payload of one message, received at `received_us` from `origin`."""
+
+    def __call__(self, payload: bytes, origin: Origin, received_us: int, /) -> list[Readings]: ...
+
+
+def make_decoder(route: Route, limits: Limits) -> Decoder:
+    """The decoder of a route that the router has accepted."""
+    match route.format:
+        case "envelope":
+            return EnvelopeDecoder(route, limits).decode
+        case "flat":
+            return FlatDecoder(route, limits).decode
+        case "scalar":
+            return ScalarDecoder(route, limits).decode

@@ -1,0 +1,42 @@
+"""String values: what the database can store, and how long they may be.
+
+JSON lets a string hold NUL, by an escape, and PostgreSQL does not. Halves of surrogate pairs and
+bytes that are not UTF-8 never get here: the parser refuses them.
+"""
+
+from penstock.errors import Reason, Rejected
+from penstock.model import Sample, Value
+from penstock.topics.names import quote
+
+_ESCAPE = ord("\\")
+
+
+def may_hold_bad_text(payload: bytes, max_bytes: int) -> bool:
+    """Whether some string in the payload could fail `check_texts`; quick, and mostly no."""
+    # A raw NUL is no valid JSON, and no string is longer than the payload.
+    return _ESCAPE in payload or len(payload) > max_bytes
+
+
+def check_texts(metrics: dict[str, Value], max_bytes: int) -> None:
+    """Refuse strings that hold NUL or are longer than `max_bytes` in UTF-8.
+
+    Errors: `Rejected` with `bad_value`.
+    """
+    for name, value in metrics.items():
+        fault = _fault(value, max_bytes)
+        if fault is not None:
+            raise Rejected(Reason.BAD_VALUE, f"metric {quote(name)}: {fault}")
+
+
+def _fault(value: Value, max_bytes: int) -> str | None:
+    if isinstance(value, Sample):
+        if value.unit is not None and "\0" in value.unit:
+            return "the unit holds NUL, which the database cannot store"
+        value = value.value
+    if isinstance(value, str):
+        if "\0" in value:
+            return "the string holds NUL, which the database cannot store"
+        size_bytes = len(value.encode())
+        if size_bytes > max_bytes:
+            return f"a string of {size_bytes} bytes, of which {max_bytes} are allowed"
+    return None
