@@ -1,7 +1,8 @@
 """Time as a value that is passed in.
 
-Whatever decides by time takes a `Clock`, so that tests run on virtual time and a stepped system clock
-can be simulated. Wall time is only for stamping data; every duration uses the monotonic clock.
+Whatever decides by time takes a `Clock`, so that tests run on virtual time and a stepped system
+clock can be simulated. Wall time is only for stamping data; every duration uses the monotonic
+clock.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Families of errors and the closed list of reasons for a dead letter.
 
-Every boundary turns what it catches into one of these families, so that the code above it decides by
-family and never by library:
+Every boundary turns what it catches into one of these families, so that the code above it decides
+by family and never by library:
 
 * `ConfigError`: the operator's to mend; the process does not start.
 * `Rejected`: one message is bad; it becomes a dead letter and nothing else is harmed.
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Why a message, or a single reading, became a dead letter. The only values of the metric label."""
+    """Why a message or a single reading became a dead letter; the values of a metric label."""
 
     BAD_TOPIC = "bad_topic"
     """A level of the topic is not a valid name, or the topic is not valid UTF-8 (MQTT 5 §1.5.4)."""
@@ -46,6 +46,8 @@ class Reason(StrEnum):
     """The device is not registered and `registry.auto_register` is off."""
     STORAGE_ERROR = "storage_error"
     """The database refused this one reading; its SQLSTATE is kept."""
+    INTERNAL_ERROR = "internal_error"
+    """Penstock itself failed on this message: a bug, logged with its traceback."""
 
 
 class PenstockError(Exception):

@@ -1,8 +1,9 @@
 """The structs that cross stages.
 
-A *message* is one MQTT PUBLISH. It carries *readings*: one value of one metric of one device of one
-tenant at one time. A *series* is the identity of such values: (tenant, device, metric). Readings travel
-as columns in a `Batch`; whatever cannot be a reading travels beside them as a `DeadLetter`.
+A *message* is one MQTT PUBLISH. It carries *readings*: one value of one metric of one device of
+one tenant at one time. A *series* is the identity of such values: (tenant, device, metric).
+Readings travel as columns in a `Batch`; whatever cannot be a reading travels beside them as a
+`DeadLetter`.
 
 Invariants: the readings, dead letters and packet id of one message are all in the same batch; once
 sealed a batch is never changed.
@@ -46,7 +47,7 @@ class Sample(msgspec.Struct, gc=False, frozen=True):
 
 
 Value = float | bool | str | None | Sample
-"""What a decoder yields for one metric: numbers finite, strings free of NUL; `None` is no reading."""
+"""What a decoder yields for a metric: finite numbers, strings without NUL; `None` is no reading."""
 
 
 class Readings(NamedTuple):
@@ -94,7 +95,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 class SeriesIndex:
     """Numbers series densely within this process, so that a batch holds an integer a reading.
 
-    `ids[i]` is the database's `series_id` of series `i`, or `UNRESOLVED` until a writer resolves it.
+    `ids[i]` is the database's `series_id` of series `i`, `UNRESOLVED` until a writer resolves it.
     An index only grows; when it is full its owner starts a new one, and batches keep theirs.
     """
 
@@ -164,7 +165,7 @@ class TextColumns(NamedTuple):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """What moves from the intake to the database: the unit of queueing, commit and acknowledgement."""
+    """What moves to the database: the unit of queueing, commit and acknowledgement."""
 
     number: int
     """Position in the order of receipt, from 1, without gaps within a process."""
@@ -180,6 +181,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """When the first message of the batch was received."""
 
     @property
-    def rows(self) -> int:
-        """Readings in the batch."""
+    def readings(self) -> int:
+        """Numeric and text readings in the batch."""
         return len(self.numbers.series) + len(self.texts.series)
+
+    @property
+    def rows(self) -> int:
+        """Rows to be written: readings and dead letters."""
+        return self.readings + len(self.dead_letters)

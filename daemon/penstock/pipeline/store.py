@@ -19,9 +19,9 @@ class Store(Protocol):
     """Commits batches."""
 
     async def store(self, batch: Batch) -> Stored:
-        """Commit the readings and dead letters of `batch` in one transaction, resolving new series first.
+        """Commit readings and dead letters in one transaction, resolving new series first.
 
-        Errors: `Retryable` when the database is unwell or the outcome is unknown (storing the same batch
-        again is safe); `PoisonError` when it refuses the data, in which case nothing was stored.
+        Errors: `Retryable` when the database is unwell or the outcome is unknown (storing the same
+        batch again is safe); `PoisonError` when it refuses the data: then nothing was stored.
         """
         ...

@@ -1,0 +1,1 @@
+"""The daemon as a whole: the only package that knows every stage."""

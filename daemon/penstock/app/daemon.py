@@ -1,0 +1,196 @@
+"""The life of the daemon: start, serve, shut down.
+
+What always holds: HTTP answers from the first moment, so that a daemon which waits for its
+database can say so; nothing is read from the broker before the schema is there; READY is sent
+once, when the first subscription stands; shutdown is one function, bounded by
+`shutdown_timeout_seconds`, and what it could not finish stays unacknowledged at the broker.
+"""
+
+import asyncio
+import contextlib
+import signal
+from random import random
+
+import structlog
+
+from penstock import __version__
+from penstock.app.flow import Flow
+from penstock.backoff import Backoff
+from penstock.clock import Clock, SystemClock
+from penstock.errors import PenstockError, Retryable
+from penstock.http.server import HttpServer
+from penstock.observability.levels import Levels
+from penstock.observability.metrics import Metrics, Retry
+from penstock.observability.notify import Notifier
+from penstock.registry.known import KnownDevices
+from penstock.settings.tree import Settings
+from penstock.storage.latest import Latest
+from penstock.storage.migrate import migrate
+from penstock.storage.store import TimescaleStore
+
+log = structlog.get_logger(__name__)
+
+
+TICK_SECONDS = 1.0
+
+
+class ForcedShutdown(PenstockError):  # noqa: N818 - what happened, not a failure
+    """A second signal ended the daemon before it had drained."""
+
+
+async def serve(settings: Settings) -> None:
+    """Run the daemon until SIGTERM or SIGINT; a second one forces the end.
+
+    Errors: `ConfigError`, `FatalError` with what the operator has to do; `ForcedShutdown`.
+    """
+    stop_requested = asyncio.Event()
+    run = asyncio.ensure_future(Daemon(settings, SystemClock()).run(stop_requested))
+
+    def stop(name: str) -> None:
+        if stop_requested.is_set():
+            log.warning("shutdown_forced", signal=name)
+            run.cancel()
+        else:
+            log.info("shutdown_requested", signal=name)
+            stop_requested.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number.name)
+    try:
+        await run
+    except asyncio.CancelledError:
+        raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
+
+
+class Daemon:
+    """One daemon, wired from its settings."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._metrics = Metrics(clock)
+        self._notifier = Notifier.from_environment()
+        self._phase = "starting"
+        self._latest = Latest(settings.storage, clock)
+        self._devices = KnownDevices(settings.storage, settings.registry)
+        self._stores = [
+            TimescaleStore(settings.storage, self._metrics) for _ in range(settings.storage.writers)
+        ]
+        self._flow = Flow(
+            settings, self._stores, self._latest, self._admitted, self._metrics, clock
+        )
+
+    async def run(self, stop_requested: asyncio.Event) -> None:
+        """Serve until `stop_requested` is set, then drain and return."""
+        log.info("starting", version=__version__)
+        async with (
+            HttpServer(self._settings.http, self._metrics, self.levels),
+            asyncio.TaskGroup() as tasks,
+        ):
+            service = tasks.create_task(self._serve(), name="service")
+            await stop_requested.wait()
+            await self._shut_down()
+            service.cancel()
+        for store in self._stores:
+            await store.close()
+        log.info("stopped")
+
+    async def _serve(self) -> None:
+        """Migrate, then run every stage until cancelled."""
+        await self._migrate()
+        if not self._settings.registry.auto_register:
+            await self._devices.load()
+        async with asyncio.TaskGroup() as stages:
+            for writer in self._flow.writers:
+                stages.create_task(writer.run(), name=writer.name)
+            stages.create_task(self._flow.source.run(), name="source")
+            stages.create_task(self._latest.run(), name="latest")
+            stages.create_task(self._tick(), name="tick")
+            if not self._settings.registry.auto_register:
+                stages.create_task(self._devices.run(), name="devices")
+
+    async def _migrate(self) -> None:
+        """Bring the schema up to date, waiting for a database that is not there yet."""
+        storage = self._settings.storage
+        backoff = Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)
+        while storage.migrate_on_start:
+            try:
+                applied = await migrate(storage)
+            except Retryable as error:
+                self._metrics.retries[Retry.DATABASE_CONNECT] += 1
+                delay_seconds = backoff.next_seconds()
+                log.warning(
+                    "database_unavailable",
+                    error=str(error),
+                    retry_in_seconds=round(delay_seconds, 2),
+                )
+                await asyncio.sleep(delay_seconds)
+            else:
+                log.info("schema_ready", applied=[migration.name for migration in applied])
+                return
+
+    async def _tick(self) -> None:
+        """Once a second: sample the rates, tell the service manager how we are."""
+        while True:
+            self._metrics.tick()
+            if self._phase == "starting" and self._flow.source.status.state == "subscribed":
+                self._phase = "running"
+                self._notifier.ready()
+                log.info("ready")
+            self._notifier.watchdog()
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _shut_down(self) -> None:
+        """Stop the intake, drain, flush, acknowledge, disconnect: in this order, in time."""
+        self._phase = "stopping"
+        self._notifier.stopping()
+        flow, limit_seconds = self._flow, self._settings.shutdown_timeout_seconds
+        farewell_seconds = min(5.0, limit_seconds / 10)
+        try:
+            async with asyncio.timeout(limit_seconds - farewell_seconds):
+                await flow.drain()
+        except TimeoutError:
+            log.error(  # noqa: TRY400 - a full account, and the traceback would tell nothing
+                "shutdown_incomplete",
+                rows_not_stored=flow.queue.rows,
+                messages_not_acknowledged=flow.unacknowledged_messages,
+                advice="the broker sends unacknowledged messages again; those of QoS 0 are lost",
+            )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(farewell_seconds):
+                await flow.source.stop()
+                await self._latest.flush()
+
+    def _admitted(self, tenant: str, device: str) -> bool:
+        return self._settings.registry.auto_register or self._devices.is_registered(tenant, device)
+
+    def levels(self) -> Levels:
+        """How the stages stand now."""
+        flow, storage = self._flow, self._settings.storage
+        source, queue = flow.source.status, flow.queue
+        waiting_rows, waiting_bytes = queue.rows, queue.size_bytes
+        database_detail = next(
+            (store.status.detail for store in self._stores if store.status.detail), ""
+        )
+        return Levels(
+            phase=self._phase,
+            mqtt_connected=source.state == "subscribed",
+            mqtt_detail=source.detail,
+            mqtt_connections=source.connection,
+            receive_maximum=source.receive_maximum,
+            unacknowledged_messages=flow.unacknowledged_messages,
+            paused=queue.full,
+            database_connected=not database_detail,
+            database_detail=database_detail,
+            building_rows=flow.intake.building_rows,
+            queue_batches=len(queue.unsettled),
+            queue_rows=waiting_rows,
+            queue_rows_limit=storage.queue_rows,
+            queue_bytes=waiting_bytes,
+            queue_bytes_limit=storage.queue_bytes,
+            writers=len(flow.writers),
+            writers_busy=sum(writer.busy for writer in flow.writers),
+            oldest_age_seconds=flow.oldest_age_seconds(),
+            series_cached=len(flow.topics.index),
+        )

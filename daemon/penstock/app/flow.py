@@ -1,0 +1,126 @@
+"""Joins the stages from the source to the acknowledgement.
+
+Invariants: a batch is entered in the ack ledger before it is queued, and leaves it only after it
+is committed; a PUBACK is sent for nothing else. While the queue is full the source is paused; once
+shutdown has begun the source stays paused.
+"""
+
+from collections.abc import Sequence
+from random import random
+
+from penstock.backoff import Backoff
+from penstock.clock import Clock
+from penstock.decode import make_decoder
+from penstock.model import Batch
+from penstock.mqtt import make_source
+from penstock.mqtt.ledger import AckLedger
+from penstock.observability.metrics import Metrics, SealCause
+from penstock.pipeline.accounting import Accounting
+from penstock.pipeline.bisect import Outcome
+from penstock.pipeline.devices import Admission, TopicCache
+from penstock.pipeline.intake import Intake, Sealed
+from penstock.pipeline.queue import BatchQueue
+from penstock.pipeline.store import Store
+from penstock.pipeline.writer import Writer
+from penstock.settings.tree import Settings
+from penstock.storage.latest import Latest
+from penstock.topics import Router
+
+
+class Flow:
+    """All stages of the message path, wired; the intake that the source feeds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Sequence[Store],
+        latest: Latest,
+        admitted: Admission,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        storage = settings.storage
+        router = Router(settings.routes, settings.limits)
+        self._clock = clock
+        self._latest = latest
+        self._accounting = Accounting(metrics, clock)
+        self._acks = AckLedger()
+        self._stopping = False
+        self.topics = TopicCache(
+            router,
+            [make_decoder(route, settings.limits) for route in settings.routes],
+            admitted,
+            max_entries=settings.registry.max_series,
+        )
+        self.intake = Intake(
+            self.topics,
+            self._sealed,
+            clock,
+            batch_rows=storage.batch_rows,
+            batch_bytes=storage.batch_bytes,
+            flush_interval_seconds=storage.flush_interval_ms / 1000,
+            dead_letter_bytes=settings.limits.dead_letter_bytes,
+        )
+        self.accept = self.intake.accept
+        self.queue = BatchQueue(
+            max_rows=storage.queue_rows,
+            max_bytes=storage.queue_bytes,
+            on_full=self._hold_back,
+            on_room=self._go_on,
+        )
+        self.source = make_source(settings.mqtt, router.filters, self, clock)
+        self.writers = [
+            Writer(
+                f"writer-{number}",
+                self.queue,
+                store,
+                self._committed,
+                Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random),
+                metrics,
+                clock,
+            )
+            for number, store in enumerate(stores, start=1)
+        ]
+
+    def connected(self, connection: int) -> None:
+        """The broker accepted a connection; what was not acknowledged before, it sends again."""
+        self.intake.connected(connection)
+        self._acks.connection_lost(connection - 1)
+
+    async def drain(self) -> None:
+        """Stop the intake; store and acknowledge what was received."""
+        self._stopping = True
+        self.source.pause()
+        self.intake.seal(SealCause.STOP)
+        await self.queue.join()
+
+    def _sealed(self, sealed: Sealed) -> None:
+        self._acks.sealed(sealed.batch.number, sealed.connection, sealed.packet_ids)
+        self._accounting.sealed(sealed)
+        self.queue.put(sealed.batch)
+
+    def _committed(self, batch: Batch, outcome: Outcome, store_seconds: float) -> None:
+        for release in self._acks.completed(batch.number):
+            self.source.acknowledge(release.connection, release.packet_ids)
+        self._accounting.committed(batch, outcome, store_seconds=store_seconds)
+        self._latest.committed(batch)
+
+    def _hold_back(self) -> None:
+        self.source.pause()
+
+    def _go_on(self) -> None:
+        if not self._stopping:
+            self.source.resume()
+
+    @property
+    def unacknowledged_messages(self) -> int:
+        """Messages of QoS 1 whose PUBACK is withheld."""
+        return self._acks.in_flight
+
+    def oldest_age_seconds(self) -> float:
+        """Since the oldest message that is not committed was received; 0 when there is none."""
+        oldest_us = next(
+            (batch.first_received_us for batch in self.queue.unsettled.values()),
+            self.intake.building_since_us,
+        )
+        return 0.0 if oldest_us is None else max(0.0, (self._clock.now_us() - oldest_us) / 1e6)

@@ -1,0 +1,78 @@
+"""Keeps the ledger and the counts in step with the batches.
+
+Invariant: a batch enters the account once, when it is sealed, and leaves the column `in_flight`
+with the same readings once, when it is committed. What it became is counted from what the database
+answered, so that a reading which got lost on the way shows as an imbalance.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from penstock.clock import Clock
+from penstock.model import Batch, DeadLetter
+from penstock.observability.metrics import Metrics
+from penstock.pipeline.bisect import Outcome
+from penstock.pipeline.intake import Sealed
+
+
+class Accounting:
+    """Told of every batch by the intake and by the writers."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+
+    def sealed(self, sealed: Sealed) -> None:
+        """Count what was received."""
+        batch, intake = sealed.batch, self._metrics.intake
+        self._metrics.sealed[sealed.cause] += 1
+        intake.messages_qos1 += len(sealed.packet_ids)
+        intake.messages_qos0 += batch.messages - len(sealed.packet_ids)
+        intake.empty_messages += sealed.empty_messages
+        intake.payload_bytes += batch.size_bytes
+        for tenant, readings in readings_by_tenant(batch).items():
+            account = self._metrics.ledger.account(tenant)
+            account.received += readings
+            account.in_flight += readings
+
+    def committed(self, batch: Batch, outcome: Outcome, *, store_seconds: float) -> None:
+        """Count what became of a batch, now that all of it is committed."""
+        ledger = self._metrics.ledger
+        for tenant, readings in readings_by_tenant(batch).items():
+            ledger.account(tenant).in_flight -= readings
+        for tenant, readings in outcome.inserted.items():
+            ledger.account(tenant).stored += readings
+        for tenant, readings in outcome.duplicates.items():
+            ledger.account(tenant).duplicate += readings
+        for letter in outcome.dead_letters:
+            ledger.account(letter.tenant).dead_lettered += 1
+            self._metrics.dead_letters[letter.reason] += 1
+        self._metrics.storage.poison_readings += len(outcome.dead_letters) - len(batch.dead_letters)
+        self._observe(batch, store_seconds)
+
+    def _observe(self, batch: Batch, store_seconds: float) -> None:
+        metrics, now_us = self._metrics, self._clock.now_us()
+        metrics.batch_rows.observe(batch.rows)
+        metrics.store_seconds.observe(store_seconds)
+        metrics.receive_to_commit_seconds.observe(
+            (now_us - batch.first_received_us) / 1e6, weight=batch.messages
+        )
+        metrics.publish_to_commit_seconds.observe_many((now_us - batch.numbers.ts_us) / 1e6)
+
+
+def readings_by_tenant(batch: Batch) -> Counter[str | None]:
+    """Readings by tenant, a dead letter counting as one; `None` where no tenant is known."""
+    index = batch.index
+    tenants = index.tenants[np.concatenate([batch.numbers.series, batch.texts.series])]
+    counts = np.bincount(tenants, minlength=len(index.tenant_names))
+    total = _letters_by_tenant(batch.dead_letters)
+    for name, readings in zip(index.tenant_names, counts.tolist(), strict=True):
+        if readings:
+            total[name] += readings
+    return total
+
+
+def _letters_by_tenant(letters: Iterable[DeadLetter]) -> Counter[str | None]:
+    return Counter(letter.tenant for letter in letters)

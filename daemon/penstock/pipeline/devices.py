@@ -1,0 +1,108 @@
+"""What the intake remembers of topics and devices: a known topic costs one dictionary look-up.
+
+Invariants: all topics of a device share one `Device`, so a series is numbered once; the caches are
+bounded and start anew when full, together with the series index, because a device's numbers are
+positions in that index. Batches that were sealed before keep the index they were made with.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from penstock.decode import Decoder
+from penstock.errors import Reason, Rejected
+from penstock.model import Origin, SeriesIndex, SeriesKey
+from penstock.topics import Router, check_name
+
+Admission = Callable[[str, str], bool]
+"""Whether a device of a tenant may store readings: (tenant, device) → yes or no."""
+
+
+class Device:
+    """The series numbers of one device, by metric."""
+
+    __slots__ = ("_index", "device", "series", "tenant")
+
+    def __init__(self, index: SeriesIndex, tenant: str, device: str) -> None:
+        self._index = index
+        self.tenant = tenant
+        self.device = device
+        self.series: dict[str, int] = {}
+
+    def add_series(self, metric: str, unit: str | None = None) -> int:
+        """Number a metric seen for the first time; `Rejected` when its name is not valid."""
+        fault = check_name(metric)
+        if fault is not None:
+            raise Rejected(Reason.BAD_NAME, f"metric name {metric[:200]!r}: {fault}")
+        key = SeriesKey(self.tenant, self.device, metric)
+        number = self.series[metric] = self._index.add(key, unit)
+        return number
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """All that a topic says: where its messages come from, and how to read and number them."""
+
+    origin: Origin
+    decode: Decoder
+    device: Device
+
+
+class TopicCache:
+    """Topic → `Known`, resolved through the router on first sight."""
+
+    def __init__(
+        self,
+        router: Router,
+        decoders: Sequence[Decoder],
+        admitted: Admission,
+        *,
+        max_entries: int,
+    ) -> None:
+        self._router = router
+        self._decoders = decoders
+        self._admitted = admitted
+        self._max_entries = max_entries
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget everything and start a new series index."""
+        self.index = SeriesIndex()
+        self._devices: dict[tuple[str, str], Device] = {}
+        self._topics: dict[str, Known] = {}
+        self.get = self._topics.get
+        """`get(topic)`: what is known of a topic, or None."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to `renew`."""
+        return max(len(self._topics), len(self._devices), len(self.index)) >= self._max_entries
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def origin(self, topic: str) -> Origin | None:
+        """Where messages of a topic come from, as far as the routes can tell."""
+        try:
+            return self._router.resolve(topic)
+        except Rejected:
+            return None
+
+    def resolve(self, topic: str) -> Known:
+        """Learn a topic.
+
+        Errors: `Rejected` when no route takes it, a name is bad or the device is not admitted.
+
+        Refusals are not remembered: a flood of bad topics must not push good ones out.
+        """
+        origin = self._router.resolve(topic)
+        if not self._admitted(origin.tenant, origin.device):
+            raise Rejected(
+                Reason.UNREGISTERED_DEVICE,
+                f"device {origin.device!r} of tenant {origin.tenant!r} is not registered",
+            )
+        identity = (origin.tenant, origin.device)
+        device = self._devices.get(identity)
+        if device is None:
+            device = self._devices[identity] = Device(self.index, *identity)
+        known = self._topics[topic] = Known(origin, self._decoders[origin.route], device)
+        return known

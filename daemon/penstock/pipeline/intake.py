@@ -1,0 +1,164 @@
+"""From received messages to sealed batches, in one synchronous pass.
+
+Invariants: every message ends as readings or as one dead letter, in the batch that also carries
+its packet identifier; a batch is sealed when it has enough rows or bytes, when it is old enough,
+when the connection changes, or on demand, whichever comes first; nothing here awaits, and nothing
+is kept of a message but its columns.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+import structlog
+
+from penstock.clock import Clock
+from penstock.errors import Reason, Rejected
+from penstock.model import Batch, DeadLetter, Message
+from penstock.observability.metrics import SealCause
+from penstock.pipeline.builder import BatchBuilder
+from penstock.pipeline.devices import TopicCache
+
+log = structlog.get_logger(__name__)
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A sealed batch, and what only its acknowledgement and its account need to know."""
+
+    batch: Batch
+    connection: int
+    """Connection on which all of its messages were received."""
+    packet_ids: Sequence[int]
+    """To acknowledge once the batch is committed, in the order of receipt."""
+    empty_messages: int
+    cause: SealCause
+
+
+class Intake:
+    """Fulfils `penstock.mqtt.source.Intake`. Not safe for several threads."""
+
+    def __init__(
+        self,
+        topics: TopicCache,
+        sealed: Callable[[Sealed], None],
+        clock: Clock,
+        *,
+        batch_rows: int,
+        batch_bytes: int,
+        flush_interval_seconds: float,
+        dead_letter_bytes: int,
+    ) -> None:
+        self._topics = topics
+        self._sealed = sealed
+        self._clock = clock
+        self._batch_rows = batch_rows
+        self._batch_bytes = batch_bytes
+        self._flush_interval_seconds = flush_interval_seconds
+        self._dead_letter_bytes = dead_letter_bytes
+        self._builder = BatchBuilder(topics.index)
+        self._connection = 0
+        self._age_timer: asyncio.TimerHandle | None = None
+
+    def connected(self, connection: int) -> None:
+        """Seal what came on the connection before: packet identifiers belong to one connection."""
+        self.seal(SealCause.CONNECTION)
+        self._connection = connection
+
+    def accept(self, messages: Sequence[Message]) -> None:
+        """Take messages in the order received."""
+        received_us = self._clock.now_us()
+        if self._topics.full:
+            self._renew_topics()
+        for message in messages:
+            self._take(message, received_us)
+        if self._age_timer is None and self._builder.messages:
+            self._age_timer = asyncio.get_running_loop().call_later(
+                self._flush_interval_seconds, self._seal_by_age
+            )
+
+    def seal(self, cause: SealCause) -> None:
+        """Hand on the batch under construction, if anything is in it."""
+        if self._age_timer is not None:
+            self._age_timer.cancel()
+            self._age_timer = None
+        builder = self._builder
+        if builder.messages:
+            packet_ids, empty_messages = builder.packet_ids, builder.empty_messages
+            self._sealed(
+                Sealed(
+                    batch=builder.seal(),
+                    connection=self._connection,
+                    packet_ids=packet_ids,
+                    empty_messages=empty_messages,
+                    cause=cause,
+                )
+            )
+
+    @property
+    def building_rows(self) -> int:
+        """Readings and dead letters received and not sealed yet."""
+        return self._builder.rows
+
+    @property
+    def building_since_us(self) -> int | None:
+        """When the first message of the batch was received; None when there is none."""
+        return self._builder.first_received_us if self._builder.messages else None
+
+    def _take(self, message: Message, received_us: int) -> None:
+        builder, payload = self._builder, message.payload
+        builder.begin(message.packet_id, len(payload), received_us)
+        try:
+            known = self._topics.get(message.topic) or self._topics.resolve(message.topic)
+            builder.add(known.device, known.decode(payload, known.origin, received_us))
+        except Rejected as refusal:
+            builder.reject(self._dead_letter(message, refusal, received_us))
+        except Exception as bug:  # noqa: BLE001 - one message must not crash each new start
+            builder.reject(self._dead_letter(message, _internal_error(bug, message), received_us))
+        if builder.rows >= self._batch_rows:
+            self.seal(SealCause.ROWS)
+        elif builder.size_bytes >= self._batch_bytes:
+            self.seal(SealCause.BYTES)
+
+    def _seal_by_age(self) -> None:
+        self._age_timer = None
+        self.seal(SealCause.AGE)
+
+    def _renew_topics(self) -> None:
+        """Start the caches anew; the batch under construction belongs to the old series index."""
+        self.seal(SealCause.CACHE)
+        self._topics.renew()
+        self._builder.index = self._topics.index
+
+    def _dead_letter(self, message: Message, refusal: Rejected, received_us: int) -> DeadLetter:
+        payload, detail = message.payload, refusal.detail
+        if len(payload) > self._dead_letter_bytes:
+            kept, size = self._dead_letter_bytes, len(payload)
+            detail = f"{detail}; only the first {kept} of {size} bytes are kept"
+            payload = payload[:kept]
+        origin = self._topics.origin(message.topic)
+        return DeadLetter(
+            received_us=received_us,
+            topic=message.topic,
+            payload=payload,
+            reason=refusal.reason,
+            detail=detail,
+            tenant=origin.tenant if origin else None,
+            device=origin.device if origin else None,
+            correlation_id=_correlation_id(message.correlation_data),
+        )
+
+
+def _internal_error(bug: Exception, message: Message) -> Rejected:
+    log.error("message_failed", topic=message.topic, exc_info=bug)
+    return Rejected(Reason.INTERNAL_ERROR, f"{type(bug).__name__}: {bug}"[:300])
+
+
+def _correlation_id(data: bytes | None) -> str | None:
+    """MQTT 5 correlation data (§3.3.2.3.6): as it is where it is printable text, else in hex."""
+    if not data:
+        return None
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return data.hex()
+    return text if text.isprintable() else data.hex()
