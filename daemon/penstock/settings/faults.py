@@ -1,12 +1,11 @@
 """What is wrong with a configuration: collected, not raised, so that one run shows it all."""
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from penstock.errors import ConfigError
+from penstock.settings.secret import redact_urls
 
-_URL_CREDENTIALS = re.compile(r"//[^/\s]*@")
 _SHOWN_CHARACTERS = 80
 
 
@@ -55,7 +54,7 @@ def shown(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return str(value)
-    text = _URL_CREDENTIALS.sub("//***@", value)
+    text = redact_urls(value)
     if len(text) > _SHOWN_CHARACTERS:
         text = text[:_SHOWN_CHARACTERS] + "…"
     return '"' + text.encode("unicode_escape").decode("ascii") + '"'

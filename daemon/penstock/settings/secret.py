@@ -1,5 +1,10 @@
 """A string that does not show itself."""
 
+import re
+
+# Greedy, because a password may hold an unescaped "@"; the host never does.
+_URL_CREDENTIALS = re.compile(r"://[^/\s\"'<>]*@")
+
 
 class Secret:
     """Wraps a secret so that logs, tracebacks and dumps show `***`; `reveal()` gives the text."""
@@ -23,3 +28,8 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+
+def redact_urls(text: str) -> str:
+    """`text` with the user name and password of every URL in it shown as `***`."""
+    return _URL_CREDENTIALS.sub("://***@", text)
