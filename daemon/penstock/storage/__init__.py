@@ -1,0 +1,1 @@
+"""TimescaleDB: the schema, and everything that reads or writes it."""

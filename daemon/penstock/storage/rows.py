@@ -1,0 +1,52 @@
+"""Puts the readings of a batch in the order in which they are written, each once.
+
+What always holds: rows are in the order of (series, time), so that the index is met leaf by leaf
+and two writers take its locks in one order; of readings of a series with the same time, the first
+received is kept and the others are duplicates. Nothing here knows the database.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.model import SeriesIndex
+
+
+class Rows(NamedTuple):
+    """Readings in the order of writing, and where they stood in the batch."""
+
+    positions: NDArray[np.intp]
+    """Row in the batch's columns of each row to write."""
+    series_ids: NDArray[np.int32]
+    ts_us: NDArray[np.int64]
+    dropped: NDArray[np.intp]
+    """Rows of the batch that repeat another of it."""
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def newest(self) -> NDArray[np.intp]:
+        """Row in the batch's columns of the newest reading of each series."""
+        last = np.diff(self.series_ids, append=-1) != 0
+        newest: NDArray[np.intp] = self.positions[last]
+        return newest
+
+
+def arrange(index: SeriesIndex, series: NDArray[np.int32], ts_us: NDArray[np.int64]) -> Rows:
+    """Order readings, given by series number and time; all series must be resolved."""
+    ids = index.ids[series]
+    order = np.lexsort((ts_us, ids))
+    ids, times = ids[order], ts_us[order]
+    repeats = np.zeros(len(order), dtype=np.bool_)
+    repeats[1:] = (ids[1:] == ids[:-1]) & (times[1:] == times[:-1])
+    if not repeats.any():
+        return Rows(order, ids, times, order[:0])
+    kept = ~repeats
+    return Rows(order[kept], ids[kept], times[kept], order[repeats])
+
+
+def count_by_tenant(index: SeriesIndex, series: NDArray[np.int32]) -> dict[str, int]:
+    """How many of the rows with these series numbers belong to each tenant."""
+    counts = np.bincount(index.tenants[series])
+    return {index.tenant_names[tenant]: int(counts[tenant]) for tenant in np.flatnonzero(counts)}

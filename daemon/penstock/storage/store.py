@@ -1,0 +1,125 @@
+"""The `Store` of the pipeline, on TimescaleDB.
+
+Any number of writers may call it at once: each call takes an idle session or opens one, so every
+writer in effect keeps a connection of its own, and none waits for another.
+
+What always holds: every wait is bounded by `storage.timeout_seconds` and whatever fails is one of
+Penstock's own errors; a session whose state is unknown is hung up, never used again; and the
+numbers of series are asked for anew after a connection was lost, because the database behind the
+next one may have been restored from a backup that gives them to others.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+from weakref import WeakSet
+
+import structlog
+
+from penstock.errors import PoisonError, Retryable
+from penstock.model import Batch, SeriesIndex
+from penstock.observability.metrics import StorageCounts
+from penstock.pipeline.store import Stored
+from penstock.settings.tree import Storage
+from penstock.storage.connection import connect
+from penstock.storage.session import Session
+from penstock.storage.status import CONNECTED, NOT_YET, DatabaseStatus
+from penstock.storage.verdict import judged
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+
+class TimescaleStore:
+    """Commits batches, over as many connections as there are calls at once."""
+
+    def __init__(self, settings: Storage, counts: StorageCounts) -> None:
+        self._settings = settings
+        self._counts = counts
+        self._idle: list[Session] = []
+        self._indexes: WeakSet[SeriesIndex] = WeakSet()
+        self._numbers_in_doubt = False
+        self._status = NOT_YET
+
+    @property
+    def status(self) -> DatabaseStatus:
+        """How the database is, as far as is known without asking."""
+        if self._status.connected and any(session.closed for session in self._idle):
+            return DatabaseStatus(connected=False, detail="the connection was lost")
+        return self._status
+
+    async def check(self) -> DatabaseStatus:
+        """How the database is, having asked it for a sign of life."""
+        with suppress(Retryable):
+            await self._use_session(Session.ping)
+        return self.status
+
+    async def store(self, batch: Batch) -> Stored:
+        self._indexes.add(batch.index)
+        committed = await self._use_session(lambda session: session.commit(batch))
+        return committed.stored
+
+    async def close(self) -> None:
+        """Close the connections; none may be in use."""
+        while self._idle:
+            session = self._idle.pop()
+            try:
+                with judged():
+                    async with asyncio.timeout(self._settings.timeout_seconds):
+                        await session.close()
+            except Retryable:
+                session.terminate()
+
+    async def _use_session(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        try:
+            with judged():
+                async with asyncio.timeout(self._settings.timeout_seconds):
+                    result = await self._use_session_unbounded(work)
+        except Retryable as error:
+            self._learn(DatabaseStatus(connected=False, detail=str(error)))
+            raise
+        self._learn(CONNECTED)
+        return result
+
+    async def _use_session_unbounded(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        session = await self._take_session()
+        try:
+            with judged():
+                result = await work(session)
+        except PoisonError:
+            self._idle.append(session)
+            raise
+        except BaseException:
+            self._discard(session)
+            raise
+        self._idle.append(session)
+        return result
+
+    async def _take_session(self) -> Session:
+        while self._idle:
+            session = self._idle.pop()
+            if not session.closed:
+                return session
+            self._discard(session)
+        connection = await connect(self._settings.dsn, self._settings.timeout_seconds)
+        if self._numbers_in_doubt:
+            self._forget_numbers()
+        return Session(connection, self._counts)
+
+    def _discard(self, session: Session) -> None:
+        session.terminate()
+        self._numbers_in_doubt = True
+
+    def _forget_numbers(self) -> None:
+        for index in self._indexes:
+            index.ids[:] = SeriesIndex.UNRESOLVED
+        self._numbers_in_doubt = False
+
+    def _learn(self, status: DatabaseStatus) -> None:
+        if status.connected and not self._status.connected:
+            log.info("database_connected")
+        elif self._status.connected and not status.connected:
+            log.warning("database_unavailable", reason=status.detail)
+        self._status = status
