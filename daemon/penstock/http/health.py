@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import msgspec
 
 from penstock import __version__
-from penstock.clock import Clock
 from penstock.observability.levels import Levels
 from penstock.observability.metrics import Metrics
 
@@ -56,14 +55,14 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
     reasons: list[str]
 
 
-def health(levels: Levels, metrics: Metrics, clock: Clock) -> HealthAnswer:
+def health(levels: Levels, metrics: Metrics) -> HealthAnswer:
     """How well the daemon is: ready, and with every reading accounted for."""
     reasons = [*_not_ready(levels), *_unbalanced(metrics)]
     service = levels.phase if levels.phase != "running" else "degraded"
     return HealthAnswer(
         status="degraded" if reasons else "healthy",
         service=service if reasons else "ok",
-        timestamp=_rfc3339(clock.now_us()),
+        timestamp=_rfc3339(metrics.clock.now_us()),
         uptime=round(metrics.uptime_seconds, 3),
         version=__version__,
         queue_depth=levels.building_rows + levels.queue_rows,

@@ -6,14 +6,13 @@ of the event loop, so no request can see half of a change; none of them awaits a
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import Self
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from penstock.clock import Clock
 from penstock.errors import ConfigError
 from penstock.http.health import health, readiness
 from penstock.http.queue_stats import queue_stats
@@ -21,6 +20,7 @@ from penstock.observability.exposition import Exposition
 from penstock.observability.levels import LevelsNow
 from penstock.observability.metrics import Metrics
 from penstock.settings.listen import ListenAddress, parse_listen
+from penstock.settings.tree import Http
 
 _log = structlog.get_logger(__name__)
 
@@ -36,25 +36,38 @@ _SHUTDOWN_SECONDS = 1.0
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-@asynccontextmanager
-async def serving(
-    listen: str, metrics: Metrics, levels: LevelsNow, clock: Clock
-) -> AsyncIterator[ListenAddress]:
-    """Serve on `listen` for the length of the context; yields the address, with the port in use.
+class HttpServer:
+    """Serves for the length of an asynchronous context; does nothing when `http.listen` is null.
 
-    Raises `ConfigError` when the address cannot be had.
+    Errors: entering raises `ConfigError` when the address cannot be had.
     """
-    runner = web.AppRunner(
-        _application(_Resources(metrics, levels, clock)),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=_SHUTDOWN_SECONDS,
-    )
-    await runner.setup()
-    try:
-        yield await _bind(runner, listen)
-    finally:
-        await runner.cleanup()
+
+    def __init__(self, settings: Http, metrics: Metrics, levels: LevelsNow) -> None:
+        self._listen = settings.listen
+        self._runner = web.AppRunner(
+            _application(_Resources(metrics, levels)),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_SHUTDOWN_SECONDS,
+        )
+        self.address: ListenAddress | None = None
+        """Where it listens, with the port in use; `None` when it does not."""
+
+    async def __aenter__(self) -> Self:
+        if self._listen is None:
+            return self
+        await self._runner.setup()
+        try:
+            self.address = await _bind(self._runner, self._listen)
+        except BaseException:
+            await self._runner.cleanup()
+            raise
+        _log.info("http_listening", host=self.address.host, port=self.address.port)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self._runner.cleanup()
+        self.address = None
 
 
 def _application(resources: "_Resources") -> web.Application:
@@ -97,14 +110,13 @@ def _binding_advice(error: OSError, listen: str) -> str:
 class _Resources:
     """What can be asked for."""
 
-    def __init__(self, metrics: Metrics, levels: LevelsNow, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, levels: LevelsNow) -> None:
         self._metrics = metrics
         self._levels = levels
-        self._clock = clock
         self._exposition = Exposition(metrics, levels)
 
     async def health(self, _request: web.Request) -> web.Response:
-        answer = health(self._levels(), self._metrics, self._clock)
+        answer = health(self._levels(), self._metrics)
         return _json(answer, status=503 if answer.reasons else 200)
 
     async def live(self, _request: web.Request) -> web.Response:

@@ -67,7 +67,10 @@ class Exposition:
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The text and its content type, in the newest format that an `Accept` header admits."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # it raises on a version that is not numbers
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
 

@@ -86,8 +86,7 @@ class Metrics:
     """All counts of one daemon."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self.started_us = clock.now_us()
+        self.clock = clock
         self.started_seconds = clock.monotonic_seconds()
         self.ledger = Ledger()
         self.intake = IntakeCounts()
@@ -110,7 +109,7 @@ class Metrics:
 
     def tick(self) -> None:
         """Sample the totals that rates are made of; to be called about once a second."""
-        now_seconds = self._clock.monotonic_seconds()
+        now_seconds = self.clock.monotonic_seconds()
         totals = self.ledger.totals()
         self.received_rate.sample(now_seconds, totals.received)
         self.stored_rate.sample(now_seconds, totals.stored)
@@ -119,4 +118,4 @@ class Metrics:
     @property
     def uptime_seconds(self) -> float:
         """Since these counts began, on the monotonic clock."""
-        return self._clock.monotonic_seconds() - self.started_seconds
+        return self.clock.monotonic_seconds() - self.started_seconds

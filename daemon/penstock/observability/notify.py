@@ -7,6 +7,7 @@ that cannot be sent is dropped: a supervisor that is away must not stop the daem
 import os
 import socket
 from collections.abc import Mapping
+from typing import Self
 
 
 class Notifier:
@@ -17,11 +18,16 @@ class Notifier:
         self.watchdog_seconds = _watchdog_seconds(environ, os.getpid())
         """How often the manager wants to hear `watchdog` at the latest, or `None` for never."""
 
-    def ready(self, status: str) -> None:
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The notifier that this process's own environment asks for."""
+        return cls(os.environ)
+
+    def ready(self, status: str = "running") -> None:
         """Start-up is done; units that wait for this one may start."""
         self._send(f"READY=1\nSTATUS={_line(status)}")
 
-    def stopping(self, status: str) -> None:
+    def stopping(self, status: str = "draining") -> None:
         """Shutdown has begun."""
         self._send(f"STOPPING=1\nSTATUS={_line(status)}")
 

@@ -1,6 +1,6 @@
 """What no single setting can be wrong about: rules between settings.
 
-Whether a route's template is valid is for `penstock.topics` to say, which compiles it.
+What concerns routes is for `penstock.topics` to say, which compiles them.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from penstock.settings.faults import Faults
 from penstock.settings.listen import parse_listen
-from penstock.settings.tree import Http, Mqtt, Route, Settings, Storage
+from penstock.settings.tree import Http, Mqtt, Settings, Storage
 
 PLAIN_SCHEMES = frozenset({"mqtt", "tcp", "ws"})
 TLS_SCHEMES = frozenset({"mqtts", "ssl", "wss"})
@@ -53,8 +53,6 @@ def _conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _storage_conflicts(settings.storage)
     yield from _http_conflicts(settings.http)
-    for number, route in enumerate(settings.routes):
-        yield from _route_conflicts(route, f"routes[{number}]")
 
 
 def _url_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
@@ -120,15 +118,6 @@ def _http_conflicts(http: Http) -> Iterator[Conflict]:
             parse_listen(http.listen)
         except ValueError as error:
             yield Conflict("http.listen", str(error))
-
-
-def _route_conflicts(route: Route, path: str) -> Iterator[Conflict]:
-    if route.format != "flat":
-        for name in ("timestamp_path", "ignore_paths"):
-            if getattr(route, name):
-                yield Conflict(f"{path}.{name}", "only a flat route has one", (f"{path}.format",))
-    if route.format != "scalar" and route.metric is not None:
-        yield Conflict(f"{path}.metric", "only a scalar route has one", (f"{path}.format",))
 
 
 def _ordered(path: str, least: float, most: float) -> Iterator[Conflict]:
