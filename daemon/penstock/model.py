@@ -50,8 +50,11 @@ Value = float | bool | str | None | Sample
 """What a decoder yields for a metric: finite numbers, strings without NUL; `None` is no reading."""
 
 
-class Readings(NamedTuple):
-    """Values that share one timestamp: `ts_us` in microseconds since the Unix epoch, UTC."""
+class Readings(msgspec.Struct, gc=False, frozen=True):
+    """Values that share one timestamp: `ts_us` in microseconds since the Unix epoch, UTC.
+
+    One is made for each message; a named tuple would cost as much as parsing the message does.
+    """
 
     ts_us: int
     metrics: dict[str, Value]

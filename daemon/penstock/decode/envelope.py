@@ -7,14 +7,13 @@ envelopes, or `{"readings": [envelope, …]}`, whose own `ts` stands in where an
 This is the hot path: what msgspec's types guarantee is not checked again.
 """
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from penstock.decode.refusals import UNREADABLE, too_large, too_many, unreadable
-from penstock.decode.texts import check_texts, may_hold_bad_text
+from penstock.decode.texts import ESCAPE, check_texts
 from penstock.decode.timestamps import Timestamp, TimeWindow
 from penstock.errors import Reason, Rejected
 from penstock.model import Origin, Readings, Value
@@ -56,36 +55,46 @@ class EnvelopeDecoder:
             body = _decode(payload)
         except UNREADABLE as error:
             raise unreadable(error, payload, self._limits, _decode_value) from error
-        check = may_hold_bad_text(payload, self._text_bytes)
-        readings: list[Readings] = []
-        count = 0
-        for envelope in body if isinstance(body, list) else _envelopes(body, origin):
-            metrics, ts = envelope.metrics, envelope.ts
-            if metrics is UNSET:
-                raise Rejected(Reason.MALFORMED, "an envelope has no `metrics`")
-            if envelope.tenant is not None or envelope.device is not None:
-                _check_sender(envelope, origin)
-            if check:
-                check_texts(metrics, self._text_bytes)
-            count += len(metrics)
-            ts_us = received_us if ts is None else self._admit(ts, received_us)
-            readings.append(Readings(ts_us, metrics))
+        if type(body) is _Body and body.readings is UNSET:
+            readings = [self._take(body, origin, received_us)]
+        else:
+            readings = self._take_batch(body, origin, received_us)
+        if ESCAPE in payload or len(payload) > self._text_bytes:
+            for group in readings:
+                check_texts(group.metrics, self._text_bytes)
+        return readings
+
+    def _take(self, envelope: _Envelope, origin: Origin, received_us: int) -> Readings:
+        metrics, ts = envelope.metrics, envelope.ts
+        if metrics is UNSET:
+            raise Rejected(Reason.MALFORMED, "an envelope has no `metrics`")
+        if envelope.tenant is not None or envelope.device is not None:
+            _check_sender(envelope, origin)
+        if len(metrics) > self._metrics:
+            raise too_many(len(metrics), self._limits)
+        return Readings(received_us if ts is None else self._admit(ts, received_us), metrics)
+
+    def _take_batch(
+        self, batch: _Body | list[_Envelope], origin: Origin, received_us: int
+    ) -> list[Readings]:
+        envelopes = batch if isinstance(batch, list) else _unpack(batch, origin)
+        readings = [self._take(envelope, origin, received_us) for envelope in envelopes]
+        count = sum(len(group.metrics) for group in readings)
         if count > self._metrics:
             raise too_many(count, self._limits)
         return readings
 
 
-def _envelopes(body: _Body, origin: Origin) -> Sequence[_Envelope]:
-    """The envelope itself, or those of the batch that it is."""
-    if body.readings is UNSET:
-        return (body,)
-    if body.metrics is not UNSET:
+def _unpack(batch: _Body, origin: Origin) -> list[_Envelope]:
+    """The envelopes of a batch that is an object."""
+    assert batch.readings is not UNSET, "an envelope without `readings` is no batch"
+    if batch.metrics is not UNSET:
         raise Rejected(Reason.MALFORMED, "both `metrics` and `readings`, of which one is allowed")
-    _check_sender(body, origin)
-    for envelope in body.readings:
+    _check_sender(batch, origin)
+    for envelope in batch.readings:
         if envelope.ts is None:
-            envelope.ts = body.ts
-    return body.readings
+            envelope.ts = batch.ts
+    return batch.readings
 
 
 def _check_sender(envelope: _Envelope, origin: Origin) -> None:

@@ -6,12 +6,12 @@ them.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from penstock.decode.refusals import UNREADABLE, too_deep, too_large, too_many, unreadable
-from penstock.decode.texts import check_texts, may_hold_bad_text
+from penstock.decode.texts import ESCAPE, check_texts
 from penstock.decode.timestamps import EXPECTED, Timestamp, TimeWindow
 from penstock.errors import Reason, Rejected
 from penstock.model import Origin, Readings, Value
@@ -25,6 +25,7 @@ _decode = msgspec.json.Decoder(dict[str, _Member]).decode
 _decode_member = msgspec.json.Decoder(_Member).decode
 
 _OPENING_BRACKET = ord("[")
+_CONTAINERS = frozenset({dict, list})
 
 
 class FlatDecoder:
@@ -45,55 +46,53 @@ class FlatDecoder:
             members = _decode(payload)
         except UNREADABLE as error:
             raise unreadable(error, payload, limits, _decode_member) from error
-        metrics = self._readings(members, payload)
+        metrics = self._flatten(members, payload)
         ts_us = self._take_timestamp(metrics, received_us)
         if len(metrics) > limits.metrics:
             raise too_many(len(metrics), limits)
-        if may_hold_bad_text(payload, limits.text_bytes):
+        if ESCAPE in payload or len(payload) > limits.text_bytes:
             check_texts(metrics, limits.text_bytes)
         return [Readings(ts_us, metrics)]
 
-    def _readings(self, members: dict[str, _Member], payload: bytes) -> dict[str, Value]:
-        # Most payloads of the field are flat indeed, and their members readings as they stand.
-        nested = payload.count(b"{") > 1 or _OPENING_BRACKET in payload
-        if nested or self._ignored:
-            metrics: dict[str, Value] = {}
-            self._flatten(members.items(), "", 1, metrics)
-            return metrics
-        return members  # type: ignore[return-value]  # no bracket but the first: no container in it
+    def _flatten(self, members: dict[str, _Member], payload: bytes) -> dict[str, Value]:
+        """`members` without the ignored ones, its containers replaced by what is in them."""
+        for path in self._ignored:
+            members.pop(path, None)
+        # Most payloads of the field are flat indeed; more than one bracket may only be in a string.
+        if payload.count(b"{") > 1 or _OPENING_BRACKET in payload:
+            names = [name for name, value in members.items() if type(value) in _CONTAINERS]
+            containers = [(name, members.pop(name)) for name in names]
+            for name, container in containers:
+                self._flatten_container(container, name, 2, members)
+        return cast("dict[str, Value]", members)
 
-    def _flatten(
-        self,
-        members: Iterable[tuple[str, Any]],
-        prefix: str,
-        depth: int,
-        metrics: dict[str, Value],
+    def _flatten_container(
+        self, container: Any, name: str, depth: int, metrics: dict[str, _Member]
     ) -> None:
-        """Add the readings of an object or array to `metrics`."""
+        """Add what is in the object or array called `name` to `metrics`."""
         if depth > self._limits.depth:
             raise too_deep(self._limits)
-        for key, value in members:
-            name = self._join(prefix, key)
-            if name in self._ignored:
+        if name == self._timestamp_path:
+            raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(name)}: {EXPECTED}")
+        for key, value in _members(container):
+            path = self._join(name, key)
+            if path in self._ignored:
                 continue
-            if isinstance(value, dict | list):
-                if name == self._timestamp_path:
-                    raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(name)}: {EXPECTED}")
-                below = value.items() if isinstance(value, dict) else _numbered(value)
-                self._flatten(below, name + ".", depth + 1, metrics)
-            elif name in metrics:
-                raise Rejected(Reason.BAD_NAME, f"two members flatten to {quote(name)}")
+            if type(value) in _CONTAINERS:
+                self._flatten_container(value, path, depth + 1, metrics)
+            elif path in metrics:
+                raise Rejected(Reason.BAD_NAME, f"two members flatten to {quote(path)}")
             else:
-                metrics[name] = _leaf(name, value)
+                metrics[path] = _leaf(path, value)
 
-    def _join(self, prefix: str, key: str) -> str:
+    def _join(self, name: str, key: str) -> str:
         # Refused here and not with the other names: a long key times many members is much memory.
         allowed = self._limits.name_characters
-        if len(prefix) + len(key) > allowed:
+        if len(name) + 1 + len(key) > allowed:
             raise Rejected(
-                Reason.BAD_NAME, f"{quote(prefix + key)} is longer than {allowed} characters"
+                Reason.BAD_NAME, f"{quote(f'{name}.{key}')} is longer than {allowed} characters"
             )
-        return prefix + key
+        return f"{name}.{key}"
 
     def _take_timestamp(self, metrics: dict[str, Value], received_us: int) -> int:
         if self._timestamp_path is None:
@@ -108,8 +107,10 @@ class FlatDecoder:
         raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(self._timestamp_path)}: {EXPECTED}")
 
 
-def _numbered(values: list[Any]) -> Iterable[tuple[str, Any]]:
-    return ((str(position), value) for position, value in enumerate(values))
+def _members(container: dict[str, Any] | list[Any]) -> Iterable[tuple[str, Any]]:
+    if isinstance(container, dict):
+        return container.items()
+    return ((str(position), value) for position, value in enumerate(container))
 
 
 def _leaf(name: str, value: Any) -> _Leaf:

@@ -8,13 +8,11 @@ from penstock.errors import Reason, Rejected
 from penstock.model import Sample, Value
 from penstock.topics.names import quote
 
-_ESCAPE = ord("\\")
+ESCAPE = ord("\\")
+"""What a payload has to hold for any of its strings to hold NUL: a raw NUL is no valid JSON.
 
-
-def may_hold_bad_text(payload: bytes, max_bytes: int) -> bool:
-    """Whether some string in the payload could fail `check_texts`; quick, and mostly no."""
-    # A raw NUL is no valid JSON, and no string is longer than the payload.
-    return _ESCAPE in payload or len(payload) > max_bytes
+So a payload without it, and no longer than a string may be, needs no `check_texts`.
+"""
 
 
 def check_texts(metrics: dict[str, Value], max_bytes: int) -> None:

@@ -1,10 +1,9 @@
 """Time in payloads: RFC 3339 with an offset, or an epoch number in s, ms, µs or ns.
 
 The unit of an epoch number is told by its magnitude: below 10¹¹ seconds, below 10¹⁴ milliseconds,
-below 10¹⁷ microseconds, else nanoseconds. Each range covers the years 1973 to 5138 without
-touching another. What is finer than a microsecond is rounded to the nearest one. Everything here
-is integer arithmetic but for fractional epoch numbers, whose doubles are exact to the microsecond
-in those years.
+below 10¹⁷ microseconds, else nanoseconds. Each range holds the years 1973 to 5138. What is finer
+than a microsecond is rounded to the nearest one. Dates and integers are exact; a number with a
+fraction is as exact as its double, which is to the microsecond until 2106 for every unit.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,13 +19,13 @@ Timestamp = int | float | Annotated[datetime, Meta(tz=True)]
 
 EXPECTED = "expected RFC 3339 with an offset, or an epoch number"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LATEST_US = (datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-
 _SECONDS_BELOW = 10**11
 _MILLISECONDS_BELOW = 10**14
 _MICROSECONDS_BELOW = 10**17
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LATEST_US = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 class TimeWindow:
@@ -54,37 +53,36 @@ class TimeWindow:
         if ts_us > _LATEST_US:
             return "the timestamp is after the year 9999"
         moment = (_EPOCH + timedelta(microseconds=ts_us)).isoformat()
-        ahead = (ts_us - received_us) // 1_000_000
-        if ahead >= 0:
-            allowed = self._future_us // 1_000_000
-            return f"the timestamp {moment} is {ahead} s ahead, of which {allowed} are allowed"
-        allowed = self._past_us // 1_000_000
-        return f"the timestamp {moment} is {-ahead} s back, of which {allowed} are allowed"
+        if ts_us > received_us:
+            off_us, side, allowed_us = ts_us - received_us, "ahead", self._future_us
+        else:
+            off_us, side, allowed_us = received_us - ts_us, "back", self._past_us
+        return (
+            f"the timestamp {moment} is {off_us / 1e6:.0f} s {side} of the time of receipt,"
+            f" of which {allowed_us // 1_000_000} are allowed"
+        )
 
 
 def to_us(timestamp: Timestamp) -> int:
     """Microseconds since the epoch, whatever the form and however far out; never raises."""
-    if isinstance(timestamp, int):
-        return _from_int(timestamp)
-    if isinstance(timestamp, float):
-        return _from_float(timestamp)
-    return (timestamp - _EPOCH) // _MICROSECOND
+    if type(timestamp) is int:
+        if timestamp < _SECONDS_BELOW:
+            return timestamp * 1_000_000
+        if timestamp < _MILLISECONDS_BELOW:
+            return timestamp * 1_000
+        if timestamp < _MICROSECONDS_BELOW:
+            return timestamp
+        return (timestamp + 500) // 1_000
+    if isinstance(timestamp, datetime):
+        return (timestamp - _EPOCH) // _MICROSECOND
+    return _fraction_to_us(timestamp)
 
 
-def _from_int(number: int) -> int:
+def _fraction_to_us(number: float) -> int:
+    if number < -_SECONDS_BELOW:
+        return int(number) * 1_000_000  # in integers, because the product may be no finite double
     if number < _SECONDS_BELOW:
-        return number * 1_000_000
-    if number < _MILLISECONDS_BELOW:
-        return number * 1_000
-    if number < _MICROSECONDS_BELOW:
-        return number
-    return (number + 500) // 1_000
-
-
-def _from_float(number: float) -> int:
-    if number < _SECONDS_BELOW:
-        # Scaled as an integer when huge, because a finite double times 10⁶ may not be finite.
-        return round(number * 1e6) if number > -_SECONDS_BELOW else int(number) * 1_000_000
+        return round(number * 1e6)
     if number < _MILLISECONDS_BELOW:
         return round(number * 1e3)
     if number < _MICROSECONDS_BELOW:

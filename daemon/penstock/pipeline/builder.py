@@ -66,9 +66,9 @@ class BatchBuilder:
         series, values, numbers = self._series, self._values, device.series
         mark, texts_mark, runs_mark = len(values), len(self._texts), len(self._run_rows)
         try:
-            for ts_us, metrics in groups:
-                start = len(values)
-                for name, value in metrics.items():
+            for group in groups:
+                ts_us, start = group.ts_us, len(values)
+                for name, value in group.metrics.items():
                     if type(value) is float:
                         number = numbers.get(name)
                         series.append(device.add_series(name) if number is None else number)

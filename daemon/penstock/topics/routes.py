@@ -16,6 +16,8 @@ from penstock.topics.template import (
     template_faults,
 )
 
+_NO_PATH = "is not a dotted path such as time.utc"
+
 
 def routes_faults(routes: Sequence[Route], limits: Limits) -> list[str]:
     """Every fault of the routes, each opening with the path of its setting."""
@@ -53,19 +55,21 @@ def _name_faults(route: Route, limits: Limits) -> Iterator[str]:
 
 
 def _option_faults(route: Route) -> Iterator[str]:
-    if route.format == "flat":
-        paths = {"ignore_paths": list(route.ignore_paths)}
-        if route.timestamp_path is not None:
-            paths["timestamp_path"] = [route.timestamp_path]
-        for option, values in paths.items():
-            for path in values:
-                if not all(path.split(".")):
-                    yield f"{option}: {quote(path)} is not a dotted path such as time.utc"
+    timestamp_path, ignored = route.timestamp_path, route.ignore_paths
+    if route.format != "flat":
+        if timestamp_path is not None:
+            yield "timestamp_path: is for format flat only"
+        if ignored:
+            yield "ignore_paths: is for format flat only"
         return
-    if route.timestamp_path is not None:
-        yield "timestamp_path: is for format flat only"
-    if route.ignore_paths:
-        yield "ignore_paths: is for format flat only"
+    if timestamp_path is not None:
+        if not all(timestamp_path.split(".")):
+            yield f"timestamp_path: {quote(timestamp_path)} {_NO_PATH}"
+        if any(f"{timestamp_path}.".startswith(f"{path}.") for path in ignored):
+            yield f"timestamp_path: {quote(timestamp_path)} is among the ignore_paths"
+    for position, path in enumerate(ignored):
+        if not all(path.split(".")):
+            yield f"ignore_paths[{position}]: {quote(path)} {_NO_PATH}"
 
 
 def _unreachable(routes: Sequence[Route]) -> Iterator[str]:
