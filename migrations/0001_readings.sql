@@ -66,15 +66,13 @@ select create_hypertable(
     chunk_time_interval => interval '1 day', create_default_indexes => false, if_not_exists => true
 );
 
--- The newest reading of each series, number or text. It is written about once a second, so that no
--- batch pays for it.
+-- The newest number of each series. It is written about once a second, so that no batch pays for it, and
+-- so may be a second behind; the room left in each page keeps the writing off the index.
 create table if not exists latest (
     series_id integer primary key references series,
     ts timestamptz not null,
-    value double precision,
-    text_value text,
-    quality smallint not null default 192,
-    check (num_nonnulls(value, text_value) = 1)
+    value double precision not null,
+    quality smallint not null
 ) with (fillfactor = 50);
 
 create or replace view telemetry as

@@ -11,6 +11,7 @@ two of the values that it would decode to stand for infinity.
 
 import struct
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -42,20 +43,6 @@ _HEADER = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 _TRAILER = struct.pack(">h", -1)
 _NULL = struct.pack(">i", -1)
 
-_READING = np.dtype(
-    [
-        ("fields", ">i2"),
-        ("series_id_bytes", ">i4"),
-        ("series_id", ">i4"),
-        ("quality_bytes", ">i4"),
-        ("quality", ">i2"),
-        ("ts_bytes", ">i4"),
-        ("ts", ">i8"),
-        ("value_bytes", ">i4"),
-        ("value", ">f8"),
-    ]
-)
-_BLANK_READING = np.array([(4, 4, 0, 2, 0, 8, 0, 8, 0)], dtype=_READING).view(np.uint8)
 _TEXT_READING = struct.Struct(">hiiiqi")
 
 
@@ -66,19 +53,29 @@ def encode_readings(
     value: NDArray[np.float64],
 ) -> memoryview:
     """Rows of `READINGS_COLUMNS`; `PoisonError` for a timestamp before `OLDEST_US`."""
-    _check_times(ts_us)
-    rows = len(series_ids)
-    data = np.empty(len(_HEADER) + rows * _READING.itemsize + len(_TRAILER), dtype=np.uint8)
+    return encode_columns(series_ids, quality, postgres_time(ts_us), value)
+
+
+def encode_columns(*columns: NDArray[np.generic]) -> memoryview:
+    """Rows of fixed-size numbers, none of them null; all columns have the same length."""
+    rows = len(columns[0])
+    layout, blank = _layout(*(column.dtype.newbyteorder(">").str for column in columns))
+    data = np.empty(len(_HEADER) + rows * layout.itemsize + len(_TRAILER), dtype=np.uint8)
     data[: len(_HEADER)] = np.frombuffer(_HEADER, dtype=np.uint8)
     data[-len(_TRAILER) :] = np.frombuffer(_TRAILER, dtype=np.uint8)
     body = data[len(_HEADER) : -len(_TRAILER)]
-    body.reshape(rows, _READING.itemsize)[:] = _BLANK_READING
-    fields = body.view(_READING)
-    fields["series_id"] = series_ids
-    fields["quality"] = quality
-    fields["ts"] = ts_us - POSTGRES_EPOCH_US
-    fields["value"] = value
+    body.reshape(rows, layout.itemsize)[:] = blank
+    fields = body.view(layout)
+    for number, column in enumerate(columns):
+        fields[f"value{number}"] = column
     return data.data
+
+
+def postgres_time(ts_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Microseconds after the Unix epoch as those after PostgreSQL's; `PoisonError` if too old."""
+    if len(ts_us) and int(ts_us.min()) < OLDEST_US:
+        raise PoisonError(DATETIME_FIELD_OVERFLOW, "a timestamp is older than PostgreSQL can hold")
+    return ts_us - POSTGRES_EPOCH_US
 
 
 def encode_text_readings(
@@ -88,9 +85,8 @@ def encode_text_readings(
 
     Errors: `PoisonError` as for numbers; `UnicodeEncodeError` for half of a surrogate pair.
     """
-    _check_times(ts_us)
+    times = postgres_time(ts_us).tolist()
     parts = [_HEADER]
-    times = (ts_us - POSTGRES_EPOCH_US).tolist()
     for series_id, time, value in zip(series_ids.tolist(), times, values, strict=True):
         text = value.encode()
         parts += (_TEXT_READING.pack(3, 4, series_id, 8, time, len(text)), text)
@@ -134,6 +130,15 @@ def _field(data: bytes) -> bytes:
     return struct.pack(">i", len(data)) + data
 
 
-def _check_times(ts_us: NDArray[np.int64]) -> None:
-    if len(ts_us) and int(ts_us.min()) < OLDEST_US:
-        raise PoisonError(DATETIME_FIELD_OVERFLOW, "a timestamp is older than PostgreSQL can hold")
+@cache
+def _layout(*types: str) -> tuple[np.dtype[np.void], NDArray[np.uint8]]:
+    """The bytes of a row with fields of these types, and such a row with all values still 0."""
+    fields = [("fields", ">i2")]
+    for number, kind in enumerate(types):
+        fields += [(f"bytes{number}", ">i4"), (f"value{number}", kind)]
+    layout = np.dtype(fields)
+    blank = np.zeros(1, dtype=layout)
+    blank["fields"] = len(types)
+    for number, kind in enumerate(types):
+        blank[f"bytes{number}"] = np.dtype(kind).itemsize
+    return layout, blank.view(np.uint8)

@@ -29,6 +29,11 @@ async def resolve(connection: Connection, index: SeriesIndex, numbers: Sequence[
         raise Retryable(f"{len(missing)} series were deleted while they were being created")
 
 
+def forget(index: SeriesIndex) -> None:
+    """Make all series be asked for anew, because another database may answer from now on."""
+    index.ids[:] = SeriesIndex.UNRESOLVED
+
+
 async def _find(connection: Connection, index: SeriesIndex, numbers: Sequence[int]) -> list[int]:
     """Fill in what the database knows, and return the numbers of the rest."""
     keys = [index.keys[number] for number in numbers]

@@ -23,6 +23,8 @@ from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
 from penstock.settings.tree import Storage
 from penstock.storage.connection import connect
+from penstock.storage.latest import Latest
+from penstock.storage.series import forget
 from penstock.storage.session import Session
 from penstock.storage.status import CONNECTED, NOT_YET, DatabaseStatus
 from penstock.storage.verdict import judged
@@ -35,9 +37,13 @@ Result = TypeVar("Result")
 class TimescaleStore:
     """Commits batches, over as many connections as there are calls at once."""
 
-    def __init__(self, settings: Storage, counts: StorageCounts) -> None:
+    def __init__(
+        self, settings: Storage, counts: StorageCounts, latest: Latest | None = None
+    ) -> None:
+        """Open nothing yet; `latest`, if given, is told of every batch committed."""
         self._settings = settings
         self._counts = counts
+        self._latest = latest
         self._idle: list[Session] = []
         self._indexes: WeakSet[SeriesIndex] = WeakSet()
         self._numbers_in_doubt = False
@@ -59,6 +65,8 @@ class TimescaleStore:
     async def store(self, batch: Batch) -> Stored:
         self._indexes.add(batch.index)
         committed = await self._use_session(lambda session: session.commit(batch))
+        if self._latest is not None:
+            self._latest.note(batch, committed.numbers, committed.texts)
         return committed.stored
 
     async def close(self) -> None:
@@ -114,7 +122,7 @@ class TimescaleStore:
 
     def _forget_numbers(self) -> None:
         for index in self._indexes:
-            index.ids[:] = SeriesIndex.UNRESOLVED
+            forget(index)
         self._numbers_in_doubt = False
 
     def _learn(self, status: DatabaseStatus) -> None:

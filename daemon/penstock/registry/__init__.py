@@ -1,0 +1,1 @@
+"""Who may send: the tenants and devices that are registered."""

@@ -1,0 +1,1 @@
+select count(*) from devices where device_id <= $1
