@@ -37,7 +37,10 @@ _REASONS = tuple(
 metric.
 """
 
-_BRACKETS_OUTSIDE_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\Z)|([\[{])|([\]}])', re.DOTALL)
+_CONTAINER = re.compile("got `(array|object)`")
+_BRACKETS_OUTSIDE_STRINGS = re.compile(
+    rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL
+)
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)",
     re.DOTALL,
@@ -74,11 +77,15 @@ def unreadable(error: Exception, payload: bytes, limits: Limits, accepts: Accept
     fault = _encoding_fault(payload)
     if fault is not None:
         return Rejected(Reason.BAD_ENCODING, fault)
-    if isinstance(error, RecursionError) or _nests_deeper_than(limits.depth, payload):
+    if isinstance(error, RecursionError):
         return too_deep(limits)
-    if isinstance(error, msgspec.ValidationError):
-        return _misfit(str(error), payload, accepts)
-    return _broken(str(error), payload)
+    if not isinstance(error, msgspec.ValidationError):
+        return _broken(str(error), payload)
+    message = str(error)
+    # A container where none belongs stops the parser before it gets to see how deep it is.
+    if _CONTAINER.search(message) and _nests_deeper_than(limits.depth, payload):
+        return too_deep(limits)
+    return _misfit(message, payload, accepts)
 
 
 def _encoding_fault(payload: bytes) -> str | None:

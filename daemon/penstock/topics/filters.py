@@ -24,8 +24,8 @@ def covers(wide: str, narrow: str) -> bool:
 def widest(filters: Iterable[str]) -> list[str]:
     """Drop each filter that another one covers, keeping the order.
 
-    A broker may send a message once for each subscription that matches it (MQTT 5 §3.3.4); a
-    reading without its own timestamp would then be stored as often.
+    A broker may send a message once for each subscription that matches it (MQTT 5 §3.3.4), and
+    mosquitto does; a reading without its own timestamp would then be stored as often.
     """
     kept: list[str] = []
     for candidate in filters:

@@ -29,6 +29,7 @@ def check_name(text: str, max_characters: int = MAX_CHARACTERS) -> str | None:
 
 def quote(text: str) -> str:
     """`text` in quotes, shortened and escaped so that it can be logged and stored."""
-    if len(text) > _SHOWN_CHARACTERS:
-        return f"{text[:_SHOWN_CHARACTERS]!r}…"
-    return repr(text)
+    shown = repr(text[:_SHOWN_CHARACTERS])
+    if len(text) <= _SHOWN_CHARACTERS and len(shown) <= _SHOWN_CHARACTERS + 2:
+        return shown
+    return f"{shown[:_SHOWN_CHARACTERS]}…"

@@ -8,12 +8,12 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from penstock.errors import ConfigError, Reason, Rejected
+from penstock.errors import Reason, Rejected
 from penstock.model import Origin
 from penstock.settings.tree import Limits, Route
 from penstock.topics.filters import widest
 from penstock.topics.names import check_name, quote
-from penstock.topics.routes import routes_faults
+from penstock.topics.routes import check_routes
 from penstock.topics.template import PLACEHOLDERS, compile_template
 
 # Never in a topic name: NUL (MQTT 5 §1.5.4), wildcards (§4.7.1), and what stands for bad UTF-8.
@@ -32,9 +32,7 @@ class Router:
     """
 
     def __init__(self, routes: Sequence[Route], limits: Limits) -> None:
-        faults = routes_faults(routes, limits)
-        if faults:
-            raise ConfigError("\n".join(faults))
+        check_routes(routes, limits)
         self._name_characters = limits.name_characters
         templates = [compile_template(route.topic) for route in routes]
         self._routes = [

@@ -6,6 +6,7 @@ The routes together: one that can never be reached, because an earlier one takes
 
 from collections.abc import Iterator, Sequence
 
+from penstock.settings.faults import Faults
 from penstock.settings.tree import Limits, Route
 from penstock.topics.filters import covers
 from penstock.topics.names import check_name, quote
@@ -16,69 +17,78 @@ from penstock.topics.template import (
     template_faults,
 )
 
-_NO_PATH = "is not a dotted path such as time.utc"
+Problem = tuple[str, str]
+"""Which setting of the route, and what is wrong with it."""
 
 
-def routes_faults(routes: Sequence[Route], limits: Limits) -> list[str]:
-    """Every fault of the routes, each opening with the path of its setting."""
-    faults = [
-        f"routes[{position}].{fault}"
-        for position, route in enumerate(routes)
-        for fault in _route_faults(route, limits)
-    ]
-    return faults or list(_unreachable(routes))
+def check_routes(routes: Sequence[Route], limits: Limits) -> None:
+    """Check what the types of the settings cannot express.
+
+    Errors: `ConfigError` that names every fault with its path.
+    """
+    faults = Faults()
+    filters: dict[int, str] = {}
+    for position, route in enumerate(routes):
+        if not template_faults(route.topic):
+            filters[position] = compile_template(route.topic).filter
+        for setting, problem in _problems(route, limits):
+            faults.add(f"routes[{position}].{setting}", problem)
+    for position, taker in _unreachable(filters):
+        faults.add(
+            f"routes[{position}].topic",
+            f"never reached: routes[{taker}], {quote(routes[taker].topic)}, takes all its topics",
+        )
+    faults.raise_if_any("routes")
 
 
-def _route_faults(route: Route, limits: Limits) -> Iterator[str]:
-    for fault in template_faults(route.topic):
-        yield f"topic: {fault}"
-    yield from _name_faults(route, limits)
-    yield from _option_faults(route)
-
-
-def _name_faults(route: Route, limits: Limits) -> Iterator[str]:
+def _problems(route: Route, limits: Limits) -> Iterator[Problem]:
+    for problem in template_faults(route.topic):
+        yield "topic", problem
     in_topic = placeholders(route.topic)
-    needed = PLACEHOLDERS if route.format == "scalar" else PLACEHOLDERS[:2]
     for part in PLACEHOLDERS:
         fixed: str | None = getattr(route, part)
         if fixed is not None and (fault := check_name(fixed, limits.name_characters)):
-            yield f"{part}: {quote(fixed)} {fault}"
-        if fixed is not None and part in in_topic:
-            yield f"{part}: set here and as {{{part}}} in the topic; one of the two has to go"
-        if fixed is None and part not in in_topic and part in needed:
-            yield f"topic: {{{part}}} is missing, and the route has no fixed `{part}` instead"
-        if part not in needed and (fixed is not None or part in in_topic):
+            yield part, f"{quote(fixed)} {fault}"
+        yield from _source_problems(route, part, fixed=fixed is not None, placed=part in in_topic)
+    yield from _path_problems(route)
+
+
+def _source_problems(route: Route, part: str, *, fixed: bool, placed: bool) -> Iterator[Problem]:
+    """Each name has to come from one place: the topic, the route, or for metrics the payload."""
+    if part == "metric" and route.format != "scalar":
+        if fixed or placed:
             yield (
-                f"{part if fixed is not None else 'topic'}: a {part} from outside the payload"
-                f" is for format scalar; format {route.format} has its names in the payload"
+                part if fixed else "topic",
+                f"format {route.format} has its metrics in the payload; only scalar needs one",
             )
+    elif fixed and placed:
+        yield part, f"set here and as {{{part}}} in the topic; one of the two has to go"
+    elif not fixed and not placed:
+        yield "topic", f"{{{part}}} is missing, and the route sets no fixed {part} instead"
 
 
-def _option_faults(route: Route) -> Iterator[str]:
+def _path_problems(route: Route) -> Iterator[Problem]:
     timestamp_path, ignored = route.timestamp_path, route.ignore_paths
     if route.format != "flat":
         if timestamp_path is not None:
-            yield "timestamp_path: is for format flat only"
+            yield "timestamp_path", "is for format flat only"
         if ignored:
-            yield "ignore_paths: is for format flat only"
+            yield "ignore_paths", "is for format flat only"
         return
+    paths = {f"ignore_paths[{position}]": path for position, path in enumerate(ignored)}
     if timestamp_path is not None:
-        if not all(timestamp_path.split(".")):
-            yield f"timestamp_path: {quote(timestamp_path)} {_NO_PATH}"
+        paths["timestamp_path"] = timestamp_path
         if any(f"{timestamp_path}.".startswith(f"{path}.") for path in ignored):
-            yield f"timestamp_path: {quote(timestamp_path)} is among the ignore_paths"
-    for position, path in enumerate(ignored):
+            yield "timestamp_path", f"{quote(timestamp_path)} is among the ignore_paths"
+    for setting, path in paths.items():
         if not all(path.split(".")):
-            yield f"ignore_paths[{position}]: {quote(path)} {_NO_PATH}"
+            yield setting, f"{quote(path)} is not a dotted path such as time.utc"
 
 
-def _unreachable(routes: Sequence[Route]) -> Iterator[str]:
-    filters = [compile_template(route.topic).filter for route in routes]
-    for position, own in enumerate(filters):
-        for earlier, other in enumerate(filters[:position]):
-            if covers(other, own):
-                yield (
-                    f"routes[{position}].topic: never reached, because routes[{earlier}]"
-                    f" ({quote(routes[earlier].topic)}) takes all its topics"
-                )
+def _unreachable(filters: dict[int, str]) -> Iterator[tuple[int, int]]:
+    """Routes that are never reached, each with the first that stands in its way."""
+    for position, own in filters.items():
+        for earlier, other in filters.items():
+            if earlier < position and covers(other, own):
+                yield position, earlier
                 break
