@@ -57,11 +57,7 @@ def template_faults(template: str) -> list[str]:
     """Everything that is wrong with a template as such; an empty list when it compiles."""
     levels = template.split("/")
     names = placeholders(template)
-    faults = [
-        f"the placeholder {{{name}}} occurs twice"
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
+    faults = [f"the placeholder {{{name}}} occurs twice" for name in names if names.count(name) > 1]
     for position, level in enumerate(levels):
         fault = _level_fault(level, first=position == 0, last=position == len(levels) - 1)
         if fault is not None:
@@ -70,7 +66,7 @@ def template_faults(template: str) -> list[str]:
         faults.append(f"{quote(template)} holds a character that is not printable")
     if len(template.encode(errors="replace")) > _MAX_FILTER_BYTES:
         faults.append(f"longer than MQTT's {_MAX_FILTER_BYTES} bytes")
-    return faults
+    return list(dict.fromkeys(faults))
 
 
 def _level_fault(level: str, *, first: bool, last: bool) -> str | None:
