@@ -40,7 +40,7 @@ class _Converter:
         if _is_null(node) and _nullable(hint):
             return None
         if _is_secret(kind):
-            return self._secret(kind, node, path, default)
+            return self._secret(hint, node, path, default)
         if isinstance(kind, inspect.VarTupleType):
             return self._list(hint, node, path, default)
         return self._leaf(hint, kind, node, path, default)
@@ -89,14 +89,14 @@ class _Converter:
             return default
         return tuple(item for item in items if item is not None)
 
-    def _secret(self, kind: inspect.Type, node: Node, path: str, default: object) -> object:
+    def _secret(self, hint: Any, node: Node, path: str, default: object) -> object:
         if isinstance(node, Table):
             try:
                 return self._secrets.read(node)
             except Unavailable as error:
                 self._faults.add(path, str(error), node.where)
                 return default
-        if isinstance(node, Scalar) and (node.from_environment or _may_be_literal(kind)):
+        if isinstance(node, Scalar) and (node.from_environment or _may_be_literal(hint)):
             return Secret(node.text)
         self._faults.add(
             path, f"a secret does not stand in this file as it is: use {FORMS}", node.where
@@ -112,12 +112,20 @@ class _Converter:
                 return msgspec.convert(value, hint, strict=not node.from_environment)
             except msgspec.ValidationError:
                 pass
-        self._faults.add(path, f"expected {expectation(hint)}, got {_shown(node)}", node.where)
+        problem = f"expected {expectation(hint)}, got {_shown(node)}"
+        if isinstance(node, Table) and _wants_text(kind):
+            problem += '; put text that begins with "{" in quotes'
+        self._faults.add(path, problem, node.where)
         return default
 
 
 def _kind(hint: Any) -> Any:
-    """What msgspec says of the type, without its `| None`."""
+    """What msgspec says of the type itself, without its `| None` and without our own remarks."""
+    info = _remarked(hint)
+    return info.type if isinstance(info, inspect.Metadata) else info
+
+
+def _remarked(hint: Any) -> inspect.Type:
     info = inspect.type_info(hint)
     if isinstance(info, inspect.UnionType):
         (info,) = (part for part in info.types if not isinstance(part, inspect.NoneType))
@@ -130,13 +138,13 @@ def _nullable(hint: Any) -> bool:
 
 
 def _is_secret(kind: Any) -> bool:
-    inner = kind.type if isinstance(kind, inspect.Metadata) else kind
-    return isinstance(inner, inspect.CustomType) and inner.cls is Secret
+    return isinstance(kind, inspect.CustomType) and kind.cls is Secret
 
 
-def _may_be_literal(kind: Any) -> bool:
+def _may_be_literal(hint: Any) -> bool:
     """Whether the tree marks the secret as one that may stand in the file, as a DSN may."""
-    return isinstance(kind, inspect.Metadata) and bool((kind.extra or {}).get("literal"))
+    info = _remarked(hint)
+    return isinstance(info, inspect.Metadata) and bool((info.extra or {}).get("literal"))
 
 
 def _wants_text(kind: Any) -> bool:

@@ -21,6 +21,7 @@ _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None} | {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_UNQUOTED_TEMPLATE = re.compile(r":\s+\{\w+\}.")
 _TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map"))
 
 
@@ -74,7 +75,8 @@ def read_document(text: str, faults: Faults) -> Node:
         root = yaml.compose(text, Loader=_Loader)
         return Table(where="") if root is None else _Reader(faults).node(root, "")
     except yaml.MarkedYAMLError as error:
-        faults.add("", f"not valid YAML: {_described(error)}", _line(error.problem_mark))
+        problem = f"not valid YAML: {_described(error)}{_hint(error, text)}"
+        faults.add("", problem, _line(error.problem_mark))
     except yaml.YAMLError as error:
         faults.add("", f"not valid YAML: {' '.join(str(error).split())}")
     except RecursionError:
@@ -139,6 +141,15 @@ class _Reader:
 
 def _described(error: yaml.MarkedYAMLError) -> str:
     return " ".join(part for part in (error.context, error.problem) if part)
+
+
+def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    """For the one mistake that templates of topics invite: `topic: {tenant}/{device}`."""
+    lines = text.splitlines()
+    number = error.problem_mark.line if error.problem_mark else len(lines)
+    if number < len(lines) and _UNQUOTED_TEMPLATE.search(lines[number]):
+        return '; put text that begins with "{" in quotes'
+    return ""
 
 
 def _line(mark: yaml.Mark | None) -> str:

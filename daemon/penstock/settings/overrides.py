@@ -32,6 +32,9 @@ def overlay(
     Whether the paths exist is for the conversion to say, which knows the settings.
     """
     for path, name in sorted(_overrides(environ, ignore)):
+        if not _is_text(environ[name]):
+            faults.add(name, "is not UTF-8")
+            continue
         _put(root, [str(level) for _, level in path], _scalar(environ[name], name), faults)
 
 
@@ -55,6 +58,11 @@ def _sortable(level: str) -> tuple[int, str]:
 
 def _is_position(level: str) -> bool:
     return level.isascii() and level.isdigit() and len(level) <= 4
+
+
+def _is_text(value: str) -> bool:
+    """Whether the variable's bytes were UTF-8; Python keeps others as half surrogate pairs."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _scalar(text: str, name: str) -> Scalar:

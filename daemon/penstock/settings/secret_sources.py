@@ -58,6 +58,8 @@ class SecretSources:
                 content = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise Unavailable(f"cannot read {path}: {error.strerror}") from error
+        except ValueError as error:  # a NUL in the path
+            raise Unavailable("is not the path of a file") from error
         if len(content) > _MAX_BYTES:
             raise Unavailable(f"{path} is longer than {_MAX_BYTES} bytes")
         if mode & stat.S_IROTH:

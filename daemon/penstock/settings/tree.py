@@ -14,8 +14,18 @@ from penstock.settings.secret import Secret
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Century = Annotated[int, Meta(ge=0, le=100 * 366 * 86_400)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
+
+ShareGroup = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^+#/$\x00-\x1f]+$",
+        max_length=128,
+        extra={"words": "text of 1 to 128 characters without + # / $"},
+    ),
+]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -42,7 +52,7 @@ class Mqtt(_Section, frozen=True):
     protocol: Literal["5", "3.1.1"] = "5"
     client_id: Annotated[str, Meta(min_length=1, max_length=128)] = "penstock"
     """Fixed, because the broker keeps the session under it; unique in the broker."""
-    share_group: Annotated[str, Meta(pattern=r"^[^+#/$\x00-\x1f]+$", max_length=128)] | None = None
+    share_group: ShareGroup | None = None
     """Subscribe to `$share/{share_group}/…` (MQTT 5 §4.8.2), to share the load with others."""
     username: str | None = None
     password: Secret | None = None
@@ -64,8 +74,8 @@ class Mqtt(_Section, frozen=True):
 class TimeBounds(_Section, frozen=True):
     """How far a reading's timestamp may be from the time of receipt."""
 
-    future_seconds: Annotated[int, Meta(ge=0)] = 3_600
-    past_seconds: Annotated[int, Meta(ge=0)] = 90 * 86_400
+    future_seconds: Century = 3_600
+    past_seconds: Century = 90 * 86_400
 
 
 class Route(_Section, frozen=True):

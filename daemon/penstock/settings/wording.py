@@ -13,9 +13,8 @@ from penstock.settings.tree import Settings
 def expectation(hint: Any) -> str:
     """What a value of the type may be, in words: `an integer from 1 to 65535 or null`."""
     info = inspect.type_info(hint)
-    if isinstance(info, inspect.UnionType):
-        return " or ".join(_described(part) for part in info.types)
-    return _described(info)
+    parts = info.types if isinstance(info, inspect.UnionType) else (info,)
+    return " or ".join(_described(part) for part in parts)
 
 
 def suggestion(key: str, siblings: Sequence[str], path: str) -> str:
@@ -46,7 +45,9 @@ def _described(info: inspect.Type) -> str:
         case inspect.LiteralType():
             words = "one of " + ", ".join(str(value) for value in info.values)
         case inspect.StrType():
-            words = "text" + _form(info)
+            words = _text(info)
+        case inspect.Metadata(extra={"words": str(own)}):
+            words = own
         case _:
             # The tree has no other leaf; whoever adds one gives it words here.
             raise TypeError(info)
@@ -56,22 +57,15 @@ def _described(info: inspect.Type) -> str:
 def _range(info: inspect.IntType | inspect.FloatType) -> str:
     if info.ge is not None and info.le is not None:
         return f" from {info.ge} to {info.le}"
-    if info.ge is not None:
-        return f" >= {info.ge}"
-    if info.gt is not None:
-        return f" > {info.gt}"
-    return ""
+    signs = ((">=", info.ge), (">", info.gt), ("<=", info.le))
+    bounds = [f"{sign} {bound}" for sign, bound in signs if bound is not None]
+    return " " + " and ".join(bounds) if bounds else ""
 
 
-def _form(info: inspect.StrType) -> str:
-    parts = []
-    if info.min_length:
-        parts.append(f"of at least {info.min_length} character{'s' * (info.min_length > 1)}")
+def _text(info: inspect.StrType) -> str:
     if info.max_length is not None:
-        parts.append(f"of at most {info.max_length} characters")
-    if info.pattern is not None:
-        parts.append(f"that matches {info.pattern}")
-    return " " + " and ".join(parts) if parts else ""
+        return f"text of {info.min_length or 0} to {info.max_length} characters"
+    return "non-empty text" if info.min_length else "text"
 
 
 def _leaves(section: type, path: str) -> Iterator[str]:

@@ -1,0 +1,136 @@
+"""Rules between settings are checked together with everything else."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import ConfigError
+from penstock.settings.listen import ListenAddress, parse_listen
+from penstock.settings.loader import parse
+
+
+def faults_of(text: str) -> list[str]:
+    try:
+        parse(text, {})
+    except ConfigError as error:
+        return [line.strip() for line in str(error).splitlines()[1:]]
+    return []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mqtt://h",
+        "mqtt://h:1883",
+        "mqtts://[::1]:8883",
+        "ssl://h",
+        "tcp://h/",
+        "ws://h:80/mqtt",
+        "wss://h",
+    ],
+)
+def test_a_broker_has_a_known_scheme_and_a_host(url: str) -> None:
+    assert faults_of(f"mqtt: {{url: '{url}'}}") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("broker.example", "expected mqtt://, mqtts://, ws:// or wss://, then host and port"),
+        ("http://h", "expected mqtt://, mqtts://, ws:// or wss://, then host and port"),
+        ("mqtt://", "has no host"),
+        ("mqtt://:1883", "has no host"),
+        ("mqtt://h:x", "not a URL: "),
+        ("mqtt://h:0", "expected a port from 1 to 65535"),
+        ("mqtt://h:70000", "not a URL: "),
+        ("mqtt://[::1", "not a URL: "),
+        ("mqtt://joe:pw@h", "holds a user name: use mqtt.username and mqtt.password instead"),
+        ("mqtt://h/topic", "only ws:// and wss:// have a path"),
+    ],
+)
+def test_any_other_url_is_refused(url: str, problem: str) -> None:
+    (fault,) = faults_of(f"mqtt: {{url: '{url}'}}")
+    assert fault.startswith(f"mqtt.url: {problem}")
+    assert "joe" not in fault
+
+
+def test_certificate_and_key_go_together(tmp_path: Path) -> None:
+    pem = tmp_path / "x.pem"
+    pem.touch()
+    template = "mqtt: {{url: 'mqtts://h', tls: {{{}: {}}}}}"
+    assert faults_of(template.format("cert_file", pem)) == [
+        "mqtt.tls.key_file: is required with mqtt.tls.cert_file"
+    ]
+    assert faults_of(template.format("key_file", pem)) == [
+        "mqtt.tls.cert_file: is required with mqtt.tls.key_file"
+    ]
+    assert faults_of(template.format("ca_file", pem)) == []
+    assert faults_of(template.format("ca_file", tmp_path)) == [
+        f"mqtt.tls.ca_file: there is no file {tmp_path}"
+    ]
+
+
+def test_tls_files_without_tls_are_a_mistake() -> None:
+    assert faults_of("mqtt: {tls: {ca_file: /x}}") == [
+        "mqtt.tls.ca_file: is set, but mqtt.url is not mqtts:// or wss://"
+    ]
+
+
+def test_mqtt_3_has_no_password_without_a_user_name() -> None:
+    text = "mqtt: {protocol: 3.1.1, password: {env: P}%s}"
+    with pytest.raises(ConfigError, match=r"mqtt\.username: is required with a password"):
+        parse(text % "", {"P": "x"})
+    parse(text % ", username: joe", {"P": "x"})
+    parse("mqtt: {password: {env: P}}", {"P": "x"})
+
+
+def test_the_window_is_said_to_mean_nothing_in_mqtt_3() -> None:
+    (warning,) = parse("mqtt: {protocol: 3.1.1, receive_maximum: 10}", {}).warnings
+    assert warning.startswith("mqtt.receive_maximum: MQTT 3.1.1 has none")
+
+
+def test_the_least_pause_is_not_above_the_longest() -> None:
+    assert faults_of("mqtt: {reconnect_min_seconds: 20}\nstorage: {retry_max_seconds: 0.05}") == [
+        "mqtt.reconnect_min_seconds: 20.0 is more than mqtt.reconnect_max_seconds 15.0",
+        "storage.retry_min_seconds: 0.1 is more than storage.retry_max_seconds 0.05",
+    ]
+
+
+def test_the_queue_holds_at_least_one_batch() -> None:
+    too_small = "the queue must hold at least one batch"
+    assert faults_of("storage: {queue_rows: 4999, batch_bytes: 67108865}") == [
+        f"storage.queue_rows: {too_small}: 4999 < storage.batch_rows 5000",
+        f"storage.queue_bytes: {too_small}: 67108864 < storage.batch_bytes 67108865",
+    ]
+    assert faults_of("storage: {queue_rows: 5000, batch_bytes: 67108864}") == []
+
+
+def test_a_dsn_is_a_url_of_postgresql() -> None:
+    assert faults_of("storage: {dsn: 'host=db password=hunter2'}") == [
+        "storage.dsn: expected postgresql://user@host:port/database"
+    ]
+
+
+def test_a_rule_about_a_faulty_setting_is_not_a_second_fault() -> None:
+    assert faults_of("storage: {batch_rows: many, queue_rows: 1}") == [
+        'storage.batch_rows: expected an integer from 1 to 1000000, got "many" (line 1)'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9464", ListenAddress("127.0.0.1", 9464)),
+        ("[::1]:0", ListenAddress("::1", 0)),
+        (":80", ListenAddress("0.0.0.0", 80)),
+        ("example:65535", ListenAddress("example", 65535)),
+    ],
+)
+def test_an_address_to_listen_on_has_host_and_port(text: str, address: ListenAddress) -> None:
+    assert parse_listen(text) == address
+
+
+@pytest.mark.parametrize("text", ["", "9464", "h:", "h:65536", "h:-1", "h:٣", "::1:80", "h:1:2"])
+def test_any_other_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"port|brackets"):
+        parse_listen(text)
