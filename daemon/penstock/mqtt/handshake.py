@@ -1,4 +1,6 @@
-"""The CONNECT that asks for the session, and what the broker's first answer means. Pure."""
+"""The packets that open a session, CONNECT and SUBSCRIBE, and what the broker answers. Pure."""
+
+from collections.abc import Sequence
 
 import mqtt5
 
@@ -7,6 +9,12 @@ from penstock.mqtt.refusals import Refusal
 from penstock.settings.tree import Mqtt
 
 _CONNACK = 0x20
+
+_RETAIN_HANDLING = {
+    "never": mqtt5.RetainHandling.SEND_NEVER,
+    "new": mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
+    "always": mqtt5.RetainHandling.SEND_ALWAYS,
+}
 
 
 def connect(settings: Mqtt) -> bytes:
@@ -46,3 +54,30 @@ def answer(data: bytes) -> tuple[mqtt5.ConnAckPacket | Refusal, int] | None:
     if code:
         return refusals.refusal(code, packet.reason_str, packet.server_reference), size
     return packet, size
+
+
+def subscribe(settings: Mqtt, packet_id: int, asked: Sequence[str]) -> bytes:
+    """One SUBSCRIBE for all of `asked` (MQTT 5 §3.8)."""
+    filters = [
+        mqtt5.TopicFilter(
+            pattern,
+            max_qos=mqtt5.QoS(settings.qos),
+            retain_handling=_RETAIN_HANDLING[settings.retained],
+        )
+        for pattern in asked
+    ]
+    return mqtt5.SubscribePacket(packet_id, filters).write()
+
+
+def unsupported(connack: mqtt5.ConnAckPacket, asked: Sequence[str]) -> dict[str, int]:
+    """The filters over which this broker would end the connection, and with which code.
+
+    See MQTT 5 §3.2.2.3.11 and §3.2.2.3.13.
+    """
+    codes: dict[str, int] = {}
+    for pattern in asked:
+        if pattern.startswith("$share/") and not connack.shared_subscription_available:
+            codes[pattern] = refusals.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED
+        elif not connack.wildcard_subscription_available and set("+#") & set(pattern):
+            codes[pattern] = refusals.WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED
+    return codes

@@ -29,7 +29,7 @@ from penstock.mqtt import handshake, refusals, wire
 from penstock.mqtt.chunks import Chunks
 from penstock.mqtt.keepalive import Keepalive
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.subscriptions import Subscribed, Subscriptions
+from penstock.mqtt.subscriptions import Subscribed, Subscriptions, in_packets
 from penstock.settings.tree import Mqtt
 
 _HANDED_ON = frozenset((0x30, 0x31, 0x32, 0x33, 0x3A, 0x3B))
@@ -86,6 +86,9 @@ class Session:
         self._held: list[bytes] = []
         self._output: list[bytes] = [handshake.connect(settings)]
         self._events: list[Event] = []
+        self._largest_packet_bytes: int | None = None
+        self._last_packet_id = 0
+        self._asked: dict[int, list[str]] = {}
         self._exactly_once: set[int] = set()
         self._pings_sent = 0
 
@@ -150,7 +153,7 @@ class Session:
         if due == "ping":
             self._pings_sent += 1
             self._output.append(_PINGREQ)
-        self._output += self._subscriptions.again(now_seconds)
+        self._subscribe(self._subscriptions.again(now_seconds))
 
     def disconnect(self) -> None:
         """End the connection normally; the broker keeps the session (MQTT 5 §3.14)."""
@@ -187,7 +190,11 @@ class Session:
         self._connected = True
         self._keepalive.agreed(verdict.server_keep_alive or self._settings.keepalive_seconds)
         self._events.append(Connected(verdict.session_present, self._keepalive.seconds))
-        self._output += self._subscriptions.first(verdict)
+        self._largest_packet_bytes = verdict.max_packet_size
+        self._subscriptions.unsupported(
+            handshake.unsupported(verdict, self._subscriptions.patterns)
+        )
+        self._subscribe(self._subscriptions.first())
         self._report_subscriptions()
         return whole[size:]
 
@@ -259,7 +266,7 @@ class Session:
         match packet:
             case mqtt5.PingRespPacket():
                 pass
-            case mqtt5.SubAckPacket() if self._subscriptions.answered(packet):
+            case mqtt5.SubAckPacket() if self._answered(packet):
                 self._report_subscriptions()
             case mqtt5.DisconnectPacket():
                 code, said = int(packet.reason_code), packet.reason_str
@@ -279,6 +286,20 @@ class Session:
             return mqtt5.PubAckPacket(packet_id).write()
         self._exactly_once.remove(packet_id)
         return mqtt5.PubRecPacket(packet_id).write()
+
+    def _subscribe(self, wanted: Sequence[str]) -> None:
+        for asked in in_packets(wanted, self._largest_packet_bytes):
+            self._last_packet_id += 1
+            self._asked[self._last_packet_id] = asked
+            self._output.append(handshake.subscribe(self._settings, self._last_packet_id, asked))
+
+    def _answered(self, packet: mqtt5.SubAckPacket) -> bool:
+        """Take a SUBACK; whether it fits a SUBSCRIBE of ours."""
+        asked = self._asked.pop(packet.packet_id, None)
+        if asked is None or len(asked) != len(packet.reason_codes):
+            return False
+        self._subscriptions.answered(asked, [int(code) for code in packet.reason_codes])
+        return True
 
     def _report_subscriptions(self) -> None:
         outcome = self._subscriptions.outcome()

@@ -1,0 +1,39 @@
+"""Chooses the source that fits the configuration."""
+
+import random
+from collections.abc import Sequence
+
+from penstock.clock import Clock
+from penstock.mqtt import wire
+from penstock.mqtt.endpoint import parse_url, tls_context
+from penstock.mqtt.source import Intake, Source
+from penstock.mqtt.tcp import TcpSource
+from penstock.settings.tree import Mqtt
+
+
+def make_source(
+    settings: Mqtt,
+    filters: Sequence[str],
+    intake: Intake,
+    clock: Clock,
+    *,
+    largest_payload_bytes: int = wire.LARGEST_REMAINING_BYTES,
+) -> Source:
+    """A source of the messages under `filters`, plain MQTT filters without a share prefix.
+
+    A payload over `largest_payload_bytes` that comes in pieces may be cut down to that, so that no
+    sender decides how much memory is used: give the longest payload of which the rest matters.
+
+    Errors: `ConfigError` when the URL or a TLS file cannot be used.
+    """
+    endpoint = parse_url(settings.url)
+    return TcpSource(
+        settings,
+        endpoint,
+        filters,
+        intake,
+        clock,
+        random.random,
+        tls=tls_context(settings) if endpoint.tls else None,
+        largest_payload_bytes=largest_payload_bytes,
+    )

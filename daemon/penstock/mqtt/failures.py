@@ -1,0 +1,76 @@
+"""What it means to an operator when there is no talking to the broker at all. Pure."""
+
+import socket
+import ssl
+
+from penstock.mqtt.endpoint import Endpoint
+from penstock.mqtt.refusals import Refusal
+
+
+def unreachable(endpoint: Endpoint, error: OSError) -> Refusal:
+    """Why no connection came about."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_failed(endpoint, error)
+    if isinstance(error, TimeoutError):
+        return silent(endpoint)
+    if isinstance(error, socket.gaierror):
+        return _refusal(
+            "unknown_host",
+            f"the host name {endpoint.host} is not known ({error.strerror}): check mqtt.url",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return _refusal(
+            "connection_refused",
+            f"nothing listens on {endpoint}: start the broker, or check mqtt.url",
+        )
+    if isinstance(error, ConnectionError):
+        return unanswered(endpoint)
+    return _refusal("unreachable", f"{endpoint} cannot be reached: {error}")
+
+
+def silent(endpoint: Endpoint) -> Refusal:
+    """The broker did not answer in time."""
+    return _refusal(
+        "connect_timeout",
+        f"no answer from {endpoint} within mqtt.connect_timeout_seconds: check mqtt.url, "
+        "firewalls, and whether the listener expects TLS",
+    )
+
+
+def lost(endpoint: Endpoint, error: Exception | None, *, answered: bool) -> Refusal:
+    """The connection ended without a word, after or before the broker's answer to CONNECT."""
+    if isinstance(error, ssl.SSLError):
+        return _tls_failed(endpoint, error)
+    if not answered:
+        return unanswered(endpoint)
+    return _refusal("connection_lost", f"the connection to {endpoint} was lost")
+
+
+def unanswered(endpoint: Endpoint) -> Refusal:
+    """The broker took the connection and closed it instead of answering."""
+    return _refusal(
+        "closed_unanswered",
+        f"{endpoint} closed the connection without an answer: see the broker's log; check whether "
+        'the listener expects TLS or a client certificate, or set mqtt.protocol to "3.1.1" for an '
+        "old broker",
+    )
+
+
+def _tls_failed(endpoint: Endpoint, error: ssl.SSLError) -> Refusal:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _refusal(
+            "certificate_not_trusted",
+            f"the certificate of {endpoint} is not trusted ({error.verify_message}): check "
+            "mqtt.tls.ca_file, and that mqtt.url names the host as the certificate does",
+            patient=True,
+        )
+    return _refusal(
+        "tls_failed",
+        f"TLS with {endpoint} failed ({error.reason or error}): check that the listener expects "
+        "TLS, and mqtt.tls.cert_file when it asks for a client certificate",
+        patient=True,
+    )
+
+
+def _refusal(name: str, text: str, *, patient: bool = False) -> Refusal:
+    return Refusal(name, f"{text} [{name}]", patient)
