@@ -133,11 +133,6 @@ def _intake_families(metrics: Metrics) -> Iterator[Family]:
         "Messages that were well-formed and carried no reading.",
         intake.empty_messages,
     )
-    yield CounterMetricFamily(
-        "penstock_topic_cache_misses_total",
-        "Messages whose topic had to be parsed, because the route cache did not hold it.",
-        intake.topic_cache_misses,
-    )
     yield _counter(
         "penstock_dead_letters_total", "Dead letters committed.", "reason", metrics.dead_letters
     )

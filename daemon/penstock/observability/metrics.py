@@ -67,8 +67,6 @@ class IntakeCounts(msgspec.Struct):
     """Messages that were well-formed and carried no reading."""
     queued_readings: int = 0
     """Readings of the batches sealed."""
-    topic_cache_misses: int = 0
-    """Messages whose topic had to be parsed, because the route cache did not hold it."""
 
 
 class StorageCounts(msgspec.Struct):

@@ -32,6 +32,7 @@ class Accounting:
         intake.messages_qos0 += batch.messages - len(sealed.packet_ids)
         intake.empty_messages += sealed.empty_messages
         intake.payload_bytes += batch.size_bytes
+        intake.queued_readings += batch.readings
         for tenant, readings in readings_by_tenant(batch).items():
             account = self._metrics.ledger.account(tenant)
             account.received += readings
