@@ -95,14 +95,18 @@ class TopicCache:
         Refusals are not remembered: a flood of bad topics must not push good ones out.
         """
         origin = self._router.resolve(topic)
-        if not self._admitted(origin.tenant, origin.device):
-            raise Rejected(
-                Reason.UNREGISTERED_DEVICE,
-                f"device {origin.device!r} of tenant {origin.tenant!r} is not registered",
-            )
-        identity = (origin.tenant, origin.device)
-        device = self._devices.get(identity)
-        if device is None:
-            device = self._devices[identity] = Device(self.index, *identity)
+        device = self.device(origin.tenant, origin.device)
         known = self._topics[topic] = Known(origin, self._decoders[origin.route], device)
         return known
+
+    def device(self, tenant: str, name: str) -> Device:
+        """The one `Device` of these names; `Rejected` when it is not admitted."""
+        if not self._admitted(tenant, name):
+            raise Rejected(
+                Reason.UNREGISTERED_DEVICE,
+                f"device {name!r} of tenant {tenant!r} is not registered",
+            )
+        device = self._devices.get((tenant, name))
+        if device is None:
+            device = self._devices[tenant, name] = Device(self.index, tenant, name)
+        return device

@@ -37,6 +37,11 @@ class Faults:
         """Whether any of `paths` has a fault already."""
         return not {fault.path for fault in self._faults}.isdisjoint(paths)
 
+    def within(self, path: str) -> bool:
+        """Whether `path`, or anything below it, has a fault already."""
+        below = (f"{path}.", f"{path}[")
+        return any(fault.path == path or fault.path.startswith(below) for fault in self._faults)
+
     def raise_if_any(self, source: str) -> None:
         """Raise one `ConfigError` that names every fault, if there is one."""
         if not self._faults:

@@ -4,7 +4,7 @@ Every fault is reported at once, with its path and its line; nothing half-read i
 fault, warning or dump holds a secret.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +15,12 @@ from penstock.settings.document import Table, read_document
 from penstock.settings.faults import Faults
 from penstock.settings.overrides import overlay
 from penstock.settings.secret_sources import SecretSources, referenced_variables
-from penstock.settings.tree import Settings
+from penstock.settings.tree import Limits, Route, Settings
 
 DEFAULTS_SOURCE = "environment"
+
+RouteCheck = Callable[[Sequence[Route], Limits, Faults], None]
+"""Adds what is wrong with routes; `penstock.topics`, which compiles them, knows that."""
 
 
 class Loaded(NamedTuple):
@@ -35,23 +38,33 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     return load_with_warnings(path, environ).settings
 
 
-def load_with_warnings(path: Path | None, environ: Mapping[str, str]) -> Loaded:
+def load_with_warnings(
+    path: Path | None, environ: Mapping[str, str], check_routes: RouteCheck | None = None
+) -> Loaded:
     """As `load`, with the warnings."""
     if path is None:
-        return parse("", environ, DEFAULTS_SOURCE)
-    return parse(_read(path), environ, str(path))
+        return parse("", environ, DEFAULTS_SOURCE, check_routes)
+    return parse(_read(path), environ, str(path), check_routes)
 
 
-def parse(text: str, environ: Mapping[str, str], source: str = "configuration") -> Loaded:
+def parse(
+    text: str,
+    environ: Mapping[str, str],
+    source: str = "configuration",
+    check_routes: RouteCheck | None = None,
+) -> Loaded:
     """The settings in YAML `text`, with the overrides of `environ`; `source` names it in errors.
 
-    Raises `ConfigError` whose text names every fault.
+    Raises `ConfigError` whose text names every fault, those that `check_routes` finds included once
+    the routes can be read at all.
     """
     faults, secrets = Faults(), SecretSources(environ)
     root = read_document(text, faults)
     if isinstance(root, Table):
         overlay(root, environ, faults, ignore=referenced_variables(root))
     settings = to_settings(root, faults, secrets)
+    if check_routes is not None and not faults.within("routes"):
+        check_routes(settings.routes, settings.limits, faults)
     check(settings, faults)
     faults.raise_if_any(source)
     return Loaded(settings, [*secrets.warnings, *notices(settings)])

@@ -27,6 +27,12 @@ def check_routes(routes: Sequence[Route], limits: Limits) -> None:
     Errors: `ConfigError` that names every fault with its path.
     """
     faults = Faults()
+    add_route_faults(routes, limits, faults)
+    faults.raise_if_any("routes")
+
+
+def add_route_faults(routes: Sequence[Route], limits: Limits, faults: Faults) -> None:
+    """Add to `faults` whatever the types of the settings cannot express."""
     filters: dict[int, str] = {}
     for position, route in enumerate(routes):
         if not template_faults(route.topic):
@@ -38,7 +44,6 @@ def check_routes(routes: Sequence[Route], limits: Limits) -> None:
             f"routes[{position}].topic",
             f"never reached: routes[{taker}], {quote(routes[taker].topic)}, takes all its topics",
         )
-    faults.raise_if_any("routes")
 
 
 def _problems(route: Route, limits: Limits) -> Iterator[Problem]:

@@ -1,0 +1,64 @@
+"""What the exit status says, and how an error becomes one.
+
+An error that is expected ends a command with its text alone. Any other is a bug: it keeps its
+traceback, and Python exits with 1.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+from penstock.cli.output import complain
+from penstock.errors import ConfigError, FatalError, Retryable
+
+
+class ExitCode(IntEnum):
+    """The closed list of exit statuses; README.md and `penstock --help` say the same."""
+
+    OK = 0
+    BUG = 1
+    """An unexpected error, with its traceback."""
+    CONFIG = 2
+    """The configuration or the arguments are unusable."""
+    FATAL = 3
+    """What was asked for cannot be done; the text says why and what to do."""
+    FORCED = 4
+    """A second signal ended the daemon before it had drained."""
+    REFUSED = 5
+    """The message, or one of the dead letters, is refused."""
+
+
+EXIT_CODES_HELP = """\b
+Exit status:
+  0  done
+  1  unexpected error, with a traceback: a bug, please report it
+  2  the configuration or the arguments are unusable
+  3  it cannot be done now; the text says what to do
+  4  run: a second signal forced the end before everything was stored
+  5  explain, dead-letters replay: a message is refused
+"""
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """End the command with the text and the status of an expected error that leaves the block."""
+    try:
+        yield
+    except ConfigError as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.CONFIG) from error
+    except (FatalError, Retryable) as error:
+        complain(str(error))
+        raise typer.Exit(ExitCode.FATAL) from error
+    except BrokenPipeError as error:
+        _forget_output()
+        raise typer.Exit(ExitCode.OK) from error
+
+
+def _forget_output() -> None:
+    """Let what is buffered go nowhere: nobody reads standard output any more, `| head` for one."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,70 @@
+"""How the commands print: results to standard output, everything about them to standard error.
+
+Nothing that came with a message reaches a terminal as it is: control characters are escaped,
+because a device must not be able to move an operator's cursor.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import typer
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    typer.echo(text)
+
+
+def remark(text: str) -> None:
+    """Print something about the result, which is not part of it."""
+    typer.echo(text, err=True)
+
+
+def complain(text: str) -> None:
+    """Print why the command does not do what was asked."""
+    remark(f"penstock: {text}")
+
+
+def print_table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows in columns: ruled on a terminal, bare and as wide as they are elsewhere."""
+    lines = [[printable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_ruled(heading, lines)
+    else:
+        _print_bare(heading, lines)
+
+
+def printable(text: str) -> str:
+    """`text` with everything that is not printable escaped, as in Python's literals."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def rfc3339(ts_us: int) -> str:
+    """Microseconds since the epoch as UTC, as short as it can be without loss."""
+    seconds, micros = divmod(ts_us, 1_000_000)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _print_bare(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(heading, *lines, strict=True)]
+    for line in (heading, *lines):
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip())
+
+
+def _print_ruled(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*heading, box=box.SIMPLE_HEAD)
+    for line in lines:
+        table.add_row(*line)
+    Console(markup=False, highlight=False).print(table)
