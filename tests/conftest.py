@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from penstock import sandbox
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
+
+# A machine that is slow or busy is no defect of what is tested.
+settings.register_profile("penstock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("penstock")
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,16 @@ from typing import Any, cast
 
 import msgspec
 
-from penstock.decode.refusals import UNREADABLE, too_deep, too_large, too_many, unreadable
+from penstock.decode.refusals import (
+    EXPECTED_NUMBER,
+    UNREADABLE,
+    too_deep,
+    too_large,
+    too_many,
+    unreadable,
+)
 from penstock.decode.texts import ESCAPE, check_texts
-from penstock.decode.timestamps import EXPECTED, Timestamp, TimeWindow
+from penstock.decode.timestamps import EXPECTED_TIMESTAMP, Timestamp, TimeWindow
 from penstock.errors import Reason, Rejected
 from penstock.model import Origin, Readings, Value
 from penstock.settings.tree import Limits, Route
@@ -73,7 +80,7 @@ class FlatDecoder:
         if depth > self._limits.depth:
             raise too_deep(self._limits)
         if name == self._timestamp_path:
-            raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(name)}: {EXPECTED}")
+            raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(name)}: {EXPECTED_TIMESTAMP}")
         for key, value in _members(container):
             path = self._join(name, key)
             if path in self._ignored:
@@ -104,7 +111,7 @@ class FlatDecoder:
             return self._window.admit(_parse(found), received_us)
         if type(found) is float:
             return self._window.admit(found, received_us)
-        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(self._timestamp_path)}: {EXPECTED}")
+        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(self._timestamp_path)}: {EXPECTED_TIMESTAMP}")
 
 
 def _members(container: dict[str, Any] | list[Any]) -> Iterable[tuple[str, Any]]:
@@ -120,14 +127,12 @@ def _leaf(name: str, value: Any) -> _Leaf:
     try:
         return float(value)
     except OverflowError:
-        raise Rejected(
-            Reason.BAD_VALUE, f"{quote(name)}: expected a number within the range of a double"
-        ) from None
+        raise Rejected(Reason.BAD_VALUE, f"{quote(name)}: {EXPECTED_NUMBER}") from None
 
 
 def _parse(text: str) -> Timestamp:
     try:
         timestamp: Timestamp = msgspec.convert(text, Timestamp)
     except msgspec.ValidationError:
-        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(text)}: {EXPECTED}") from None
+        raise Rejected(Reason.BAD_TIMESTAMP, f"{quote(text)}: {EXPECTED_TIMESTAMP}") from None
     return timestamp

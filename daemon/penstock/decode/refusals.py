@@ -9,32 +9,28 @@ import re
 import msgspec
 
 from penstock.decode.location import Accepts, locate
-from penstock.decode.timestamps import EXPECTED
+from penstock.decode.timestamps import EXPECTED_TIMESTAMP
 from penstock.errors import Reason, Rejected
 from penstock.settings.tree import Limits
 
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that it cannot decode; the last two are not its own family."""
 
+EXPECTED_NUMBER = "expected a number within the range of a double"
+
 _MAX_DETAIL_CHARACTERS = 300
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_REASONS = tuple(
-    (re.compile(pattern), reason, hint)
-    for pattern, reason, hint in (
-        (r"out of range - at `.*\.ts`$", Reason.TIMESTAMP_OUT_OF_RANGE, ""),
-        (r"\.ts`$", Reason.BAD_TIMESTAMP, EXPECTED),
-        (
-            r"out of range( - at `.*\[\.\.\.\].*)?$",
-            Reason.BAD_VALUE,
-            "expected a number within the range of a double",
-        ),
-        (r" - at `.*\[\.\.\.\]", Reason.BAD_VALUE, ""),
-        (r"", Reason.MALFORMED, ""),
-    )
+_MISFITS = (
+    (re.compile(r"out of range - at `.*\.ts`$"), Reason.TIMESTAMP_OUT_OF_RANGE, ""),
+    (re.compile(r"\.ts`$"), Reason.BAD_TIMESTAMP, EXPECTED_TIMESTAMP),
+    (re.compile(r"out of range( - at `.*\[\.\.\.\].*)?$"), Reason.BAD_VALUE, EXPECTED_NUMBER),
+    (re.compile(r" - at `.*\[\.\.\.\]"), Reason.BAD_VALUE, ""),
+    (re.compile(r""), Reason.MALFORMED, ""),
 )
-"""What a `ValidationError` says and where, the first that is found deciding. `[...]` is a
-metric.
+"""What msgspec says of JSON that does not fit a type, the first that is found deciding.
+
+It ends in the path of what does not fit, unless that is the whole; `[...]` in it is a metric.
 """
 
 _CONTAINER = re.compile("got `(array|object)`")
@@ -42,8 +38,12 @@ _BRACKETS_OUTSIDE_STRINGS = re.compile(
     rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|([\[{])|([\]}])', re.DOTALL
 )
 _ESCAPES = re.compile(
-    rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F]..)|.)",
-    re.DOTALL,
+    rb"""\\(?:
+        u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}
+        | (u[dD][89a-fA-F][0-9a-fA-F]{2})
+        | .
+    )""",
+    re.DOTALL | re.VERBOSE,
 )
 """Surrogate pairs, halves of one (the group), and all other escapes."""
 
@@ -111,7 +111,7 @@ def _nests_deeper_than(limit: int, payload: bytes) -> bool:
 def _misfit(message: str, payload: bytes, accepts: Accepts) -> Rejected:
     """JSON of another shape than the format's."""
     reason, hint = next(
-        (reason, hint) for pattern, reason, hint in _REASONS if pattern.search(message)
+        (reason, hint) for pattern, reason, hint in _MISFITS if pattern.search(message)
     )
     what, _, where = message.partition(" - at ")
     parts = [locate(payload, where.strip("`"), accepts) if where else "", what, hint]

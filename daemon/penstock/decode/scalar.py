@@ -8,7 +8,7 @@ import re
 
 import msgspec
 
-from penstock.decode.refusals import UNREADABLE, too_large, unreadable
+from penstock.decode.refusals import EXPECTED_NUMBER, UNREADABLE, too_large, unreadable
 from penstock.decode.texts import check_texts
 from penstock.errors import Reason, Rejected
 from penstock.model import Origin, Readings
@@ -52,6 +52,4 @@ def _unquote(text: str) -> float:
     try:
         return _decode_number(text)
     except msgspec.ValidationError:
-        raise Rejected(
-            Reason.BAD_VALUE, f"{quote(text)}: expected a number within the range of a double"
-        ) from None
+        raise Rejected(Reason.BAD_VALUE, f"{quote(text)}: {EXPECTED_NUMBER}") from None

@@ -17,7 +17,7 @@ from penstock.settings.tree import TimeBounds
 Timestamp = int | float | Annotated[datetime, Meta(tz=True)]
 """A timestamp as msgspec reads it; a date without an offset is not one."""
 
-EXPECTED = "expected RFC 3339 with an offset, or an epoch number"
+EXPECTED_TIMESTAMP = "expected RFC 3339 with an offset, or an epoch number"
 
 _SECONDS_BELOW = 10**11
 _MILLISECONDS_BELOW = 10**14
