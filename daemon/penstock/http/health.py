@@ -38,7 +38,7 @@ class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds."""
     version: str
     queue_depth: int
-    """Readings received that no writer has taken yet."""
+    """Rows received and not committed yet."""
     db: str
     """`connected` or `disconnected`."""
     mqtt: str

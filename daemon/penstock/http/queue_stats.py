@@ -7,7 +7,7 @@ from penstock.observability.metrics import Metrics
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """What waits for a writer, the batch being built included in the rows."""
+    """What is received and not committed yet; the batch being built counts in the rows alone."""
 
     rows: int
     batches: int

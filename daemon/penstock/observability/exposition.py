@@ -196,11 +196,11 @@ def _level_families(levels_now: LevelsNow) -> Iterator[Family]:
             "1 while the last use of the database succeeded.",
             levels.database_connected,
         ),
-        ("building_rows", "Readings in the batch being built.", levels.building_rows),
-        ("queue_batches", "Sealed batches that wait for a writer.", levels.queue_batches),
-        ("queue_rows", "Readings that wait for a writer.", levels.queue_rows),
+        ("building_rows", "Rows in the batch being built.", levels.building_rows),
+        ("queue_batches", "Sealed batches not committed yet.", levels.queue_batches),
+        ("queue_rows", "Rows of the batches not committed yet.", levels.queue_rows),
         ("queue_rows_limit", "Bound of penstock_queue_rows.", levels.queue_rows_limit),
-        ("queue_bytes", "Bytes that wait for a writer.", levels.queue_bytes),
+        ("queue_bytes", "Bytes of the batches not committed yet.", levels.queue_bytes),
         ("queue_bytes_limit", "Bound of penstock_queue_bytes.", levels.queue_bytes_limit),
         ("writers", "Writers configured.", levels.writers),
         ("writers_busy", "Writers that hold a batch.", levels.writers_busy),
@@ -242,7 +242,7 @@ def _predecessor_families(metrics: Metrics, levels_now: LevelsNow) -> Iterator[F
     levels = levels_now()
     yield GaugeMetricFamily(
         "ingest_queue_depth",
-        "Readings received that no writer has taken yet.",
+        "Rows received and not committed yet.",
         levels.building_rows + levels.queue_rows,
     )
     yield GaugeMetricFamily(

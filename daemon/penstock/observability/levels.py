@@ -32,8 +32,9 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     database_detail: str = ""
     """Why not, in words for an operator."""
     building_rows: int
-    """Readings in the batch being built."""
+    """Readings and dead letters in the batch being built."""
     queue_batches: int
+    """Sealed batches not committed yet, those that writers hold included."""
     queue_rows: int
     queue_rows_limit: int
     queue_bytes: int

@@ -27,7 +27,7 @@ class SampledLog:
         self._per_second = per_second
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def warning(self, event: str, reason: str, **fields: object) -> None:
+    def warning(self, event: str, *, reason: str, **fields: object) -> None:
         """Log the event, or count it as suppressed when this second has had enough of them."""
         if self._admit(event, reason):
             self._log.warning(event, reason=reason, **fields)
