@@ -80,12 +80,15 @@ class KnownDevices:
             self._failing = False
 
     async def _read(self) -> None:
-        connection = await self._connected()
-        await self._read_new(connection)
-        count = await connection.fetchval(query("count_devices"), self._last_id)
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await connect(self._storage.dsn, self._storage.timeout_seconds)
+            # All of it, because the database may have been restored from a backup.
+            await self._read_all(self._connection)
+            return
+        await self._read_new(self._connection)
+        count = await self._connection.fetchval(query("count_devices"), self._last_id)
         if count != len(self._names):
-            await self._read_all(connection)
-        self._loaded = True
+            await self._read_all(self._connection)
 
     async def _read_new(self, connection: Connection) -> None:
         rows = await connection.fetch(query("registered_devices"), self._last_id)
@@ -96,14 +99,12 @@ class KnownDevices:
 
     async def _read_all(self, connection: Connection) -> None:
         rows = await connection.fetch(query("registered_devices"), 0)
-        self._names = {(tenant, device) for _, tenant, device in rows}
+        names = {(tenant, device) for _, tenant, device in rows}
+        if names != self._names:
+            self._names = names
+            self.generation += 1
         self._last_id = rows[-1][0] if rows else 0
-        self.generation += 1
-
-    async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await connect(self._storage.dsn, self._storage.timeout_seconds)
-        return self._connection
+        self._loaded = True
 
     def _hang_up(self) -> None:
         if self._connection is not None:

@@ -37,6 +37,7 @@ MIGRATE = "the schema is not the one that this version writes to; run `penstock 
 
 VERDICTS: dict[str, Verdict] = {
     "08": Verdict(Family.RETRY, "the connection was lost"),
+    "08P01": Verdict(Family.RETRY, MIGRATE),
     "22": Verdict(Family.POISON, "the value cannot be stored"),
     "2200H": Verdict(Family.RETRY, "an identity column has no numbers left"),
     "22P03": Verdict(Family.RETRY, MIGRATE),
@@ -86,6 +87,9 @@ def judge(error: Exception) -> PenstockError:
     match error:
         case asyncpg.PostgresError(sqlstate=str(sqlstate)):
             return _judge_sqlstate(sqlstate, error)
+        case asyncpg.InterfaceError(__context__=asyncpg.PostgresError() as reason):
+            # Leaving a transaction whose connection is gone hides why it is.
+            return judge(reason)
         case UnicodeEncodeError() | OverflowError():
             return PoisonError(UNENCODABLE, f"the value cannot be encoded: {error}")
         case TimeoutError():
