@@ -67,7 +67,7 @@ def show(
 def replay(
     ids: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[ID]...", help="These, whatever their status.", show_default=False),
+        typer.Argument(metavar="ID", help="These, whatever their status.", show_default=False),
     ] = None,
     config: ConfigFile = None,
     *,
@@ -79,10 +79,10 @@ def replay(
 ) -> None:
     """Decode dead letters again and store their readings.
 
-    Today's configuration decides. Choose by ids, or by options among those that are new. What is stored is marked as replayed;
-    what is refused again stays as it is, and is listed with today's reason. Timestamps are judged
-    by the time of receipt. Doing it twice stores nothing twice. The exit status is 5 when any was
-    refused.
+    Today's configuration decides, and timestamps are judged by the time of receipt. Choose by ids,
+    or by options among those that are new. What is stored is marked as replayed; what is refused
+    again stays as it is, and is listed with today's reason. Doing it twice stores nothing twice.
+    The exit status is 5 when any was refused.
     """
     from penstock.cli.letter_work import replay_chosen
 

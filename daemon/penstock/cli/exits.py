@@ -51,8 +51,12 @@ def expected_errors() -> Iterator[None]:
     except ConfigError as error:
         complain(str(error))
         raise typer.Exit(ExitCode.CONFIG) from error
-    except (FatalError, Retryable) as error:
+    except FatalError as error:
         complain(str(error))
+        raise typer.Exit(ExitCode.FATAL) from error
+    except Retryable as error:
+        # Of the commands that end, only those on the database give up on what may pass.
+        complain(f"{error}\nstorage.dsn says which database that is; mend it, and do this again.")
         raise typer.Exit(ExitCode.FATAL) from error
     except BrokenPipeError as error:
         _forget_output()

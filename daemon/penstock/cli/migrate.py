@@ -9,8 +9,8 @@ from penstock.cli.output import say
 def migrate(config: ConfigFile = None) -> None:
     """Bring the schema of the database up to date.
 
-    Prints what was applied. Running it again, or several at once, is safe: each migration is applied once. The daemon does
-    the same when it starts, unless storage.migrate_on_start is off.
+    Prints what was applied. Running it again, or several at once, is safe: each migration is
+    applied once. The daemon does the same when it starts, unless storage.migrate_on_start is off.
     """
     from penstock.storage.migrate import migrate as apply_migrations
 

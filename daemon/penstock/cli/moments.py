@@ -7,7 +7,7 @@ from penstock.errors import ConfigError
 
 FORM = "such as 30m, 12h, 7d or 2026-01-31T08:00:00Z"
 
-_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_AGO = re.compile(r"([0-9]{1,6})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 

@@ -43,7 +43,13 @@ class Tapping:
         self._line = _as_json if as_json else _as_text
         self._readings_left = max_readings
         self._clock = SystemClock()
-        self._source = make_source(tap_session(settings.mqtt, suffix), filters, self, self._clock)
+        self._source = make_source(
+            tap_session(settings.mqtt, suffix),
+            filters,
+            self,
+            self._clock,
+            largest_payload_bytes=settings.limits.payload_bytes + 1,
+        )
         self._refused_messages = 0
         self._end = asyncio.Event()
 
