@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import signal
 from random import random
+from typing import Literal
 
 import structlog
 
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 
 
 TICK_SECONDS = 1.0
+DATABASE_CHECK_SECONDS = 2.0
+
+Phase = Literal["starting", "running", "stopping"]
 
 
 class ForcedShutdown(PenstockError):  # noqa: N818 - what happened, not a failure
@@ -71,15 +75,11 @@ class Daemon:
         self._clock = clock
         self._metrics = Metrics(clock)
         self._notifier = Notifier.from_environment()
-        self._phase = "starting"
+        self._phase: Phase = "starting"
         self._latest = Latest(settings.storage, clock)
         self._devices = KnownDevices(settings.storage, settings.registry)
-        self._stores = [
-            TimescaleStore(settings.storage, self._metrics) for _ in range(settings.storage.writers)
-        ]
-        self._flow = Flow(
-            settings, self._stores, self._latest, self._admitted, self._metrics, clock
-        )
+        self._store = TimescaleStore(settings.storage, self._metrics.storage, self._latest)
+        self._flow = Flow(settings, self._store, self._admitted, self._metrics, clock)
 
     async def run(self, stop_requested: asyncio.Event) -> None:
         """Serve until `stop_requested` is set, then drain and return."""
@@ -92,8 +92,7 @@ class Daemon:
             await stop_requested.wait()
             await self._shut_down()
             service.cancel()
-        for store in self._stores:
-            await store.close()
+        await self._store.close()
         log.info("stopped")
 
     async def _serve(self) -> None:
@@ -106,6 +105,7 @@ class Daemon:
                 stages.create_task(writer.run(), name=writer.name)
             stages.create_task(self._flow.source.run(), name="source")
             stages.create_task(self._latest.run(), name="latest")
+            stages.create_task(self._watch_database(), name="database watch")
             stages.create_task(self._tick(), name="tick")
             if not self._settings.registry.auto_register:
                 stages.create_task(self._devices.run(), name="devices")
@@ -116,7 +116,7 @@ class Daemon:
         backoff = Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)
         while storage.migrate_on_start:
             try:
-                applied = await migrate(storage)
+                applied = await migrate(storage.dsn)
             except Retryable as error:
                 self._metrics.retries[Retry.DATABASE_CONNECT] += 1
                 delay_seconds = backoff.next_seconds()
@@ -127,7 +127,7 @@ class Daemon:
                 )
                 await asyncio.sleep(delay_seconds)
             else:
-                log.info("schema_ready", applied=[migration.name for migration in applied])
+                log.info("schema_ready", applied=applied)
                 return
 
     async def _tick(self) -> None:
@@ -140,6 +140,12 @@ class Daemon:
                 log.info("ready")
             self._notifier.watchdog()
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _watch_database(self) -> None:
+        """Ask the database for a sign of life, so that health is right when nothing is stored."""
+        while True:
+            await self._store.check()
+            await asyncio.sleep(DATABASE_CHECK_SECONDS)
 
     async def _shut_down(self) -> None:
         """Stop the intake, drain, flush, acknowledge, disconnect: in this order, in time."""
@@ -160,7 +166,7 @@ class Daemon:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(farewell_seconds):
                 await flow.source.stop()
-                await self._latest.flush()
+                await self._latest.close()
 
     def _admitted(self, tenant: str, device: str) -> bool:
         return self._settings.registry.auto_register or self._devices.is_registered(tenant, device)
@@ -169,10 +175,7 @@ class Daemon:
         """How the stages stand now."""
         flow, storage = self._flow, self._settings.storage
         source, queue = flow.source.status, flow.queue
-        waiting_rows, waiting_bytes = queue.rows, queue.size_bytes
-        database_detail = next(
-            (store.status.detail for store in self._stores if store.status.detail), ""
-        )
+        database = self._store.status
         return Levels(
             phase=self._phase,
             mqtt_connected=source.state == "subscribed",
@@ -181,13 +184,13 @@ class Daemon:
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
             paused=queue.full,
-            database_connected=not database_detail,
-            database_detail=database_detail,
+            database_connected=database.connected,
+            database_detail="" if database.connected else database.detail,
             building_rows=flow.intake.building_rows,
             queue_batches=len(queue.unsettled),
-            queue_rows=waiting_rows,
+            queue_rows=queue.rows,
             queue_rows_limit=storage.queue_rows,
-            queue_bytes=waiting_bytes,
+            queue_bytes=queue.size_bytes,
             queue_bytes_limit=storage.queue_bytes,
             writers=len(flow.writers),
             writers_busy=sum(writer.busy for writer in flow.writers),

@@ -5,14 +5,13 @@ is committed; a PUBACK is sent for nothing else. While the queue is full the sou
 shutdown has begun the source stays paused.
 """
 
-from collections.abc import Sequence
 from random import random
 
 from penstock.backoff import Backoff
 from penstock.clock import Clock
 from penstock.decode import make_decoder
 from penstock.model import Batch
-from penstock.mqtt import make_source
+from penstock.mqtt.factory import make_source
 from penstock.mqtt.ledger import AckLedger
 from penstock.observability.metrics import Metrics, SealCause
 from penstock.pipeline.accounting import Accounting
@@ -23,7 +22,6 @@ from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Store
 from penstock.pipeline.writer import Writer
 from penstock.settings.tree import Settings
-from penstock.storage.latest import Latest
 from penstock.topics import Router
 
 
@@ -33,8 +31,7 @@ class Flow:
     def __init__(
         self,
         settings: Settings,
-        stores: Sequence[Store],
-        latest: Latest,
+        store: Store,
         admitted: Admission,
         metrics: Metrics,
         clock: Clock,
@@ -42,7 +39,6 @@ class Flow:
         storage = settings.storage
         router = Router(settings.routes, settings.limits)
         self._clock = clock
-        self._latest = latest
         self._accounting = Accounting(metrics, clock)
         self._acks = AckLedger()
         self._stopping = False
@@ -68,7 +64,15 @@ class Flow:
             on_full=self._hold_back,
             on_room=self._go_on,
         )
-        self.source = make_source(settings.mqtt, router.filters, self, clock)
+        self.source = make_source(
+            settings.mqtt,
+            router.filters,
+            self,
+            clock,
+            largest_payload_bytes=max(
+                settings.limits.payload_bytes + 1, settings.limits.dead_letter_bytes
+            ),
+        )
         self.writers = [
             Writer(
                 f"writer-{number}",
@@ -79,7 +83,7 @@ class Flow:
                 metrics,
                 clock,
             )
-            for number, store in enumerate(stores, start=1)
+            for number in range(1, storage.writers + 1)
         ]
 
     def connected(self, connection: int) -> None:
@@ -103,7 +107,6 @@ class Flow:
         for release in self._acks.completed(batch.number):
             self.source.acknowledge(release.connection, release.packet_ids)
         self._accounting.committed(batch, outcome, store_seconds=store_seconds)
-        self._latest.committed(batch)
 
     def _hold_back(self) -> None:
         self.source.pause()

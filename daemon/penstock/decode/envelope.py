@@ -78,7 +78,11 @@ class EnvelopeDecoder:
         self, batch: _Body | list[_Envelope], origin: Origin, received_us: int
     ) -> list[Readings]:
         envelopes = batch if isinstance(batch, list) else _unpack(batch, origin)
-        readings = [self._take(envelope, origin, received_us) for envelope in envelopes]
+        # Stamped a microsecond apart, those without a time are no duplicates of one another.
+        readings = [
+            self._take(envelope, origin, received_us + position)
+            for position, envelope in enumerate(envelopes)
+        ]
         count = sum(len(group.metrics) for group in readings)
         if count > self._metrics:
             raise too_many(count, self._limits)

@@ -4,6 +4,9 @@ Invariants: every message ends as readings or as one dead letter, in the batch t
 its packet identifier; a batch is sealed when it has enough rows or bytes, when it is old enough,
 when the connection changes, or on demand, whichever comes first; nothing here awaits, and nothing
 is kept of a message but its columns.
+
+No two messages, and no two envelopes of a batch, are stamped with the same microsecond of receipt:
+readings without a timestamp of their own would else be taken for duplicates of one another.
 """
 
 import asyncio
@@ -57,6 +60,7 @@ class Intake:
         self._dead_letter_bytes = dead_letter_bytes
         self._builder = BatchBuilder(topics.index)
         self._connection = 0
+        self._next_received_us = 0
         self._age_timer: asyncio.TimerHandle | None = None
 
     def connected(self, connection: int) -> None:
@@ -66,11 +70,12 @@ class Intake:
 
     def accept(self, messages: Sequence[Message]) -> None:
         """Take messages in the order received."""
-        received_us = self._clock.now_us()
+        received_us = max(self._clock.now_us(), self._next_received_us)
         if self._topics.full:
             self._renew_topics()
         for message in messages:
-            self._take(message, received_us)
+            received_us += self._take(message, received_us)
+        self._next_received_us = received_us
         if self._age_timer is None and self._builder.messages:
             self._age_timer = asyncio.get_running_loop().call_later(
                 self._flush_interval_seconds, self._seal_by_age
@@ -104,12 +109,15 @@ class Intake:
         """When the first message of the batch was received; None when there is none."""
         return self._builder.first_received_us if self._builder.messages else None
 
-    def _take(self, message: Message, received_us: int) -> None:
-        builder, payload = self._builder, message.payload
+    def _take(self, message: Message, received_us: int) -> int:
+        """Take one message; returns how many microseconds later the next one is stamped."""
+        builder, payload, stamps = self._builder, message.payload, 1
         builder.begin(message.packet_id, len(payload), received_us)
         try:
             known = self._topics.get(message.topic) or self._topics.resolve(message.topic)
-            builder.add(known.device, known.decode(payload, known.origin, received_us))
+            groups = known.decode(payload, known.origin, received_us)
+            builder.add(known.device, groups)
+            stamps = len(groups) or 1
         except Rejected as refusal:
             builder.reject(self._dead_letter(message, refusal, received_us))
         except Exception as bug:  # noqa: BLE001 - one message must not crash each new start
@@ -118,6 +126,7 @@ class Intake:
             self.seal(SealCause.ROWS)
         elif builder.size_bytes >= self._batch_bytes:
             self.seal(SealCause.BYTES)
+        return stamps
 
     def _seal_by_age(self) -> None:
         self._age_timer = None

@@ -40,7 +40,7 @@ class Writer:
         metrics: Metrics,
         clock: Clock,
     ) -> None:
-        self._name = name
+        self.name = name
         self._queue = queue
         self._store = store
         self._committed = committed
@@ -87,7 +87,7 @@ class Writer:
         delay_seconds = self._backoff.next_seconds()
         log.warning(
             "store_failed",
-            writer=self._name,
+            writer=self.name,
             retry_in_seconds=round(delay_seconds, 2),
             error=str(error),
         )

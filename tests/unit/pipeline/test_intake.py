@@ -208,6 +208,16 @@ async def test_all_topics_of_a_device_share_its_series() -> None:
     assert bench.sealed[0].batch.numbers.series.tolist() == [0, 0]
 
 
+async def test_readings_without_a_timestamp_are_never_stamped_alike() -> None:
+    bench = Bench()
+    batch = msgspec.json.encode([{"metrics": {"m": value}} for value in range(3)])
+    bench.accept(envelope(), Publish("devices/t/d/telemetry", batch), envelope())
+    bench.accept(envelope(), envelope())
+    bench.intake.seal(SealCause.STOP)
+    times = bench.sealed[0].batch.numbers.ts_us.tolist()
+    assert times == [NOW_US + position for position in range(7)]
+
+
 async def test_full_caches_start_anew_and_earlier_batches_keep_their_index() -> None:
     bench = Bench(max_series=3)
     for device in range(10):

@@ -1,0 +1,325 @@
+"""The daemon as a process, between a real broker and a real database."""
+
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock import sandbox
+from penstock.sandbox.ports import LOOPBACK
+from tests.support.daemon_process import DaemonProcess, wait_until
+from tests.support.publishing import locked, publish, rows_of
+
+TELEMETRY = "select tenant, device, metric, value, quality from telemetry order by 1, 2, 3, ts"
+DEAD_LETTERS = "select topic, payload, reason, tenant from dead_letters order by dead_letter_id"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str) -> DaemonProcess:
+    """A daemon on an empty database, not started, whose routes begin with the topic prefix."""
+    return make_daemon(tmp_path, mqtt_url, database, topic_prefix)
+
+
+def make_daemon(
+    folder: Path, mqtt_url: str, dsn: str, prefix: str, **settings: object
+) -> DaemonProcess:
+    return DaemonProcess(
+        folder,
+        mqtt_url=mqtt_url,
+        dsn=dsn,
+        settings={"log": {"format": "json"}, **settings},
+        routes=[
+            {"topic": f"{prefix}/{{tenant}}/{{device}}/telemetry"},
+            {"topic": f"{prefix}/{{tenant}}/{{device}}/{{metric}}", "format": "scalar"},
+        ],
+    )
+
+
+def envelope(value: object, **more: object) -> str:
+    return json.dumps({"metrics": {"m": value}, **more})
+
+
+def wait_for_rows(dsn: str, sql: str, count: int) -> list[tuple[Any, ...]]:
+    wait_until(lambda: len(rows_of(dsn, sql)) >= count, f"{count} rows of {sql}")
+    return rows_of(dsn, sql)
+
+
+def test_messages_become_rows_and_bad_ones_dead_letters(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    with daemon:
+        publish(
+            mqtt_url,
+            [
+                (f"{topic_prefix}/acme/pump/telemetry", envelope(1.5)),
+                (f"{topic_prefix}/acme/pump/telemetry", "not json"),
+                (f"{topic_prefix}/acme/pump/level", "7"),
+                (f"{topic_prefix}/other/pump/telemetry", envelope({"value": 2, "quality": 0})),
+                (f"{topic_prefix}/acme/pump/telemetry", envelope("text")),
+            ],
+        )
+        rows = wait_for_rows(database, TELEMETRY, 3)
+        assert rows == [
+            ("acme", "pump", "level", 7.0, 192),
+            ("acme", "pump", "m", 1.5, 192),
+            ("other", "pump", "m", 2.0, 0),
+        ]
+        assert rows_of(database, "select device, value from telemetry_text") == [("pump", "text")]
+        (letter,) = wait_for_rows(database, DEAD_LETTERS, 1)
+        assert letter == (f"{topic_prefix}/acme/pump/telemetry", b"not json", "malformed", "acme")
+
+
+def test_health_metrics_and_ledger_tell_what_happened(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/acme/pump/telemetry"
+    with daemon:
+        publish(mqtt_url, [(topic, envelope(value)) for value in range(3)] + [(topic, "?")])
+        wait_until(
+            lambda: (
+                daemon.metric("penstock_readings_stored_total", tenant="acme") == 3
+                and daemon.metric("penstock_readings_dead_lettered_total", tenant="acme") == 1
+            ),
+            "three readings and a dead letter in the account",
+        )
+        assert daemon.metric("penstock_readings_received_total", tenant="acme") == 4
+        assert daemon.metric("penstock_readings_in_flight") == 0
+        assert daemon.metric("penstock_dead_letters_total", reason="malformed") == 1
+        assert daemon.metric("ingest_events_total", status="success") == 3
+        assert daemon.metric("ingest_events_total", status="error") == 1
+        status, health = daemon.get("/health")
+        assert status == 200
+        assert health["service"] == "ok"
+        assert health["db"] == "connected"
+        assert health["mqtt"] == "connected"
+        assert daemon.get("/api/v1/queue/stats")[0] == 200
+
+
+def test_a_reading_delivered_again_is_stored_once_and_counted(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/acme/pump/telemetry"
+    with daemon:
+        status, health = daemon.get("/health")
+        assert status == 200
+        message = (topic, envelope(1.0, ts=health["timestamp"]))
+        publish(mqtt_url, [message, message])
+        publish(mqtt_url, [message])
+        wait_until(
+            lambda: daemon.metric("penstock_readings_duplicate_total", tenant="acme") == 2,
+            "two duplicates in the account",
+        )
+        assert len(rows_of(database, TELEMETRY)) == 1
+
+
+def test_sigterm_stores_and_acknowledges_everything_and_exits_0(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon.start()
+    publish(
+        mqtt_url,
+        [(f"{topic_prefix}/t/d{number}/telemetry", envelope(number)) for number in range(500)],
+    )
+    assert daemon.stop(signal.SIGTERM) == 0
+    assert daemon.events("stopped")
+    stored_before = len(rows_of(database, TELEMETRY))
+    with daemon:
+        wait_for_rows(database, TELEMETRY, 500)
+        assert daemon.metric("penstock_readings_received_total") == 500 - stored_before
+        assert daemon.metric("penstock_readings_duplicate_total") == 0
+
+
+def test_messages_published_while_the_daemon_is_away_are_stored_when_it_returns(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon.start()
+    assert daemon.stop() == 0
+    publish(mqtt_url, [(f"{topic_prefix}/t/d/telemetry", envelope(value)) for value in range(50)])
+    with daemon:
+        assert len(wait_for_rows(database, TELEMETRY, 50)) == 50
+
+
+def test_a_second_signal_forces_the_end(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon.start()
+    # A lock keeps the writers from finishing, so that the daemon cannot drain.
+    with locked(database, "series"):
+        publish(mqtt_url, [(f"{topic_prefix}/t/d/telemetry", envelope(1))])
+        wait_until(
+            lambda: daemon.get("/api/v1/queue/stats")[1]["writers"]["busy"] > 0, "a busy writer"
+        )
+        os.kill(daemon.process_id, signal.SIGTERM)
+        wait_until(lambda: bool(daemon.events("shutdown_requested")), "the first signal heard")
+        assert daemon.stop(signal.SIGINT) == 4
+    with daemon:
+        wait_for_rows(database, TELEMETRY, 1)
+
+
+def test_a_shutdown_that_cannot_drain_ends_in_time_and_loses_nothing(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(tmp_path, mqtt_url, database, topic_prefix, shutdown_timeout_seconds=1)
+    daemon.start()
+    with locked(database, "series"):
+        publish(mqtt_url, [(f"{topic_prefix}/t/d/telemetry", envelope(1))])
+        wait_until(
+            lambda: daemon.get("/api/v1/queue/stats")[1]["writers"]["busy"] > 0, "a busy writer"
+        )
+        assert daemon.stop(signal.SIGTERM) == 0
+        (event,) = daemon.events("shutdown_incomplete")
+        assert event["messages_not_acknowledged"] == 1
+    with daemon:
+        wait_for_rows(database, TELEMETRY, 1)
+
+
+def test_the_service_manager_hears_ready_and_stopping(
+    daemon: DaemonProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(path))
+        daemon.start()
+        assert daemon.stop() == 0
+        manager.setblocking(False)
+        notices = []
+        try:
+            while True:
+                notices.append(manager.recv(4096).decode())
+        except BlockingIOError:
+            pass
+    text = "\n".join(notices)
+    assert text.index("READY=1") < text.index("STOPPING=1")
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_database_that_goes_away_is_waited_for(
+    tmp_path: Path, mqtt_url: str, topic_prefix: str, end: str
+) -> None:
+    with sandbox.scratch_folder() as folder, sandbox.Postgres(folder / "pg") as server:
+        dsn = sandbox.create_database(server.dsn, "penstock")
+        with make_daemon(
+            tmp_path, mqtt_url, dsn, topic_prefix, storage={"retry_max_seconds": 0.5}
+        ) as daemon:
+            topic = f"{topic_prefix}/t/d/telemetry"
+            publish(mqtt_url, [(topic, envelope(1))])
+            wait_for_rows(dsn, TELEMETRY, 1)
+
+            (server.stop if end == "stop" else server.kill)()
+            publish(mqtt_url, [(topic, envelope(value)) for value in range(2, 30)])
+            wait_until(lambda: daemon.get("/health")[0] == 503, "health says that all is not well")
+            health = daemon.get("/health")[1]
+            assert health["db"] != "connected"
+            assert daemon.get("/health/live")[0] == 200
+            wait_until(
+                lambda: daemon.metric("penstock_readings_in_flight") == 28, "28 readings held"
+            )
+
+            server.start()
+            wait_for_rows(dsn, TELEMETRY, 29)
+            wait_until(lambda: daemon.get("/health")[0] == 200, "health says that all is well")
+            assert daemon.metric("penstock_readings_imbalance") == 0
+
+
+def test_a_daemon_started_before_its_database_waits_and_says_so(
+    tmp_path: Path, mqtt_url: str, topic_prefix: str
+) -> None:
+    with sandbox.scratch_folder() as folder, sandbox.Postgres(folder / "pg") as server:
+        dsn = sandbox.create_database(server.dsn, "penstock")
+        server.stop()
+        daemon = make_daemon(
+            tmp_path, mqtt_url, dsn, topic_prefix, storage={"retry_max_seconds": 0.5}
+        )
+        daemon.start(ready=False)
+        try:
+            status, answer = daemon.get("/health/ready")
+            assert (status, bool(answer["reasons"])) == (503, True)
+            server.start()
+            wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
+        finally:
+            daemon.kill()
+
+
+def test_an_outage_holds_the_broker_back_and_memory_stays_bounded(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        storage={"queue_rows": 200, "batch_rows": 50, "retry_max_seconds": 0.2},
+        mqtt={"receive_maximum": 1_000},
+    )
+    with daemon:
+        with locked(database, "series"):
+            publish(
+                mqtt_url,
+                [(f"{topic_prefix}/t/d{n % 7}/telemetry", envelope(n)) for n in range(3_000)],
+            )
+            wait_until(lambda: daemon.metric("penstock_mqtt_paused") == 1, "the intake paused")
+            assert daemon.metric("penstock_mqtt_unacknowledged_messages") <= 1_000
+        wait_for_rows(database, "select from telemetry", 3_000)
+        wait_until(
+            lambda: daemon.metric("penstock_mqtt_unacknowledged_messages") == 0, "all acknowledged"
+        )
+        assert daemon.metric("penstock_mqtt_paused") == 0
+
+
+def test_one_poison_row_costs_one_dead_letter(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/t/d/telemetry"
+    with daemon:
+        rows_of(database, "alter table readings add constraint no_13 check (value <> 13)")
+        publish(mqtt_url, [(topic, envelope(value)) for value in range(40)])
+        rows = wait_for_rows(database, TELEMETRY, 39)
+        assert sorted(row[3] for row in rows) == [value for value in range(40) if value != 13]
+        ((reason, sqlstate, tenant, payload),) = wait_for_rows(
+            database, "select reason, sqlstate, tenant, payload from dead_letters", 1
+        )
+        assert (reason, sqlstate, tenant) == ("storage_error", "23514", "t")
+        assert json.loads(payload)["metrics"] == {"m": {"value": 13.0, "quality": 192}}
+        assert daemon.metric("penstock_readings_imbalance") == 0
+
+
+def test_an_unregistered_device_is_refused_until_it_is_registered(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        registry={"auto_register": False, "refresh_seconds": 0.2},
+    )
+    topic = f"{topic_prefix}/acme/pump/telemetry"
+    with daemon:
+        publish(mqtt_url, [(topic, envelope(1))])
+        (letter,) = wait_for_rows(database, DEAD_LETTERS, 1)
+        assert letter[2] == "unregistered_device"
+        rows_of(database, "select register_device('acme', 'pump')")
+
+        def stored() -> bool:
+            publish(mqtt_url, [(topic, envelope(2))])
+            return bool(rows_of(database, TELEMETRY))
+
+        wait_until(stored, "a reading of the registered device")
+
+
+def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
+    daemon: DaemonProcess,
+) -> None:
+    with (
+        socket.create_server((LOOPBACK, daemon.port)),
+        pytest.raises(sandbox.SandboxError) as caught,
+    ):
+        daemon.start()
+    assert "status 2" in str(caught.value)
+    assert str(daemon.port) in daemon.log_path.read_text()

@@ -1,0 +1,31 @@
+"""Daemons broken on purpose, to show that the tests which guard a promise can fail.
+
+Run as `python -m tests.support.broken_builds BREAKAGE run --config FILE`.
+"""
+
+import sys
+
+import msgspec
+
+from penstock.app.flow import Flow
+from penstock.cli import main
+from penstock.pipeline.intake import Sealed
+
+
+def acknowledge_before_commit() -> None:
+    """Send the PUBACK when a batch is sealed, as a program would that trusts its queue."""
+    enter = Flow._sealed
+
+    def acknowledge_and_enter(self: Flow, sealed: Sealed) -> None:
+        self.source.acknowledge(sealed.connection, sealed.packet_ids)
+        enter(self, msgspec.structs.replace(sealed, packet_ids=()))
+
+    Flow._sealed = acknowledge_and_enter  # type: ignore[method-assign]
+
+
+BREAKAGES = {"acknowledge_before_commit": acknowledge_before_commit}
+
+
+if __name__ == "__main__":
+    BREAKAGES[sys.argv.pop(1)]()
+    main()
