@@ -44,8 +44,11 @@ class FlatDecoder:
         self._ignored = frozenset(route.ignore_paths)
         self._window = TimeWindow(route.time)
 
-    def decode(self, payload: bytes, origin: Origin, received_us: int) -> list[Readings]:  # noqa: ARG002 - a payload of foreign make says nothing of its origin that is known to mean it
-        """Fulfils `penstock.decode.Decoder`."""
+    def decode(self, payload: bytes, _origin: Origin, received_us: int) -> list[Readings]:
+        """Fulfils `penstock.decode.Decoder`.
+
+        Members called `tenant` or `device` are readings: nobody knows that the maker means ours.
+        """
         limits = self._limits
         if len(payload) > limits.payload_bytes:
             raise too_large(len(payload), limits)

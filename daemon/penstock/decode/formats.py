@@ -29,4 +29,4 @@ def make_decoder(route: Route, limits: Limits) -> Decoder:
         case "flat":
             return FlatDecoder(route, limits).decode
         case "scalar":
-            return ScalarDecoder(route, limits).decode
+            return ScalarDecoder(limits).decode

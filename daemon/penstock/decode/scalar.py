@@ -12,7 +12,7 @@ from penstock.decode.refusals import EXPECTED_NUMBER, UNREADABLE, too_large, unr
 from penstock.decode.texts import check_texts
 from penstock.errors import Reason, Rejected
 from penstock.model import Origin, Readings
-from penstock.settings.tree import Limits, Route
+from penstock.settings.tree import Limits
 from penstock.topics.names import quote
 
 _Scalar = float | bool | str | None
@@ -27,7 +27,7 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 class ScalarDecoder:
     """Decodes the single values of one route; they carry no timestamp of their own."""
 
-    def __init__(self, route: Route, limits: Limits) -> None:  # noqa: ARG002 - the other formats need it
+    def __init__(self, limits: Limits) -> None:
         self._limits = limits
 
     def decode(self, payload: bytes, origin: Origin, received_us: int) -> list[Readings]:
