@@ -17,6 +17,8 @@ from tests.support.settings_tree import leaves
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "config" / "penstock.yaml"
 GUIDE = ROOT / "docs" / "configuration.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text() + OPERATIONS.read_text(), re.DOTALL)
 
 
 def keys_of(node: object, path: str = "") -> Iterator[str]:
@@ -82,9 +84,9 @@ def as_written(value: object) -> str:
     return str(value)
 
 
-@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL))
-def test_the_examples_of_the_guide_are_valid_but_for_files_that_are_not_here(example: str) -> None:
-    text = re.sub(r"\{file: [^}]*\}", "{env: SECRET}", example)
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_docs_are_valid_but_for_files_that_are_not_here(example: str) -> None:
+    text = re.sub(r"\{(file|credential): [^}]*\}", "{env: SECRET}", example)
     text = re.sub(r"(_file): \S+", rf"\1: {REFERENCE}", text)
     settings = parse(text, {"SECRET": "postgresql://db/penstock"}).settings
     assert Router(settings.routes, settings.limits).filters
