@@ -1,15 +1,12 @@
 """`penstock check-config`: is this configuration usable?"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from penstock.cli.configuration import settings_from
 from penstock.cli.output import say
-
-if TYPE_CHECKING:
-    from penstock.settings.tree import Settings
 
 
 def check_config(
@@ -27,15 +24,7 @@ def check_config(
     environment count, and secrets are read from where they are. Neither the broker nor the database
     is asked.
     """
+    from penstock.settings.dump import as_yaml
+
     settings = settings_from(file)
-    say(_as_yaml(settings) if show else f"{file}: valid")
-
-
-def _as_yaml(settings: "Settings") -> str:
-    import msgspec
-    import yaml
-
-    # The only values that need the hook are secrets, which show themselves as ***.
-    tree = msgspec.to_builtins(settings, enc_hook=str)
-    text: str = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    return text.rstrip("\n")
+    say(as_yaml(settings).rstrip("\n") if show else f"{file}: valid")
