@@ -71,6 +71,8 @@ def test_messages_become_rows_and_bad_ones_dead_letters(
         assert rows_of(database, "select device, value from telemetry_text") == [("pump", "text")]
         (letter,) = wait_for_rows(database, DEAD_LETTERS, 1)
         assert letter == (f"{topic_prefix}/acme/pump/telemetry", b"not json", "malformed", "acme")
+        wait_until(lambda: bool(daemon.events("dead_letter")), "the dead letter in the log")
+        assert daemon.events("dead_letter")[0]["reason"] == "malformed"
 
 
 def test_health_metrics_and_ledger_tell_what_happened(

@@ -134,6 +134,7 @@ class Daemon:
         """Once a second: sample the rates, tell the service manager how we are."""
         while True:
             self._metrics.tick()
+            self._flow.tick()
             if self._phase == "starting" and self._flow.source.status.state == "subscribed":
                 self._phase = "running"
                 self._notifier.ready()

@@ -7,13 +7,16 @@ shutdown has begun the source stays paused.
 
 from random import random
 
+import structlog
+
 from penstock.backoff import Backoff
 from penstock.clock import Clock
 from penstock.decode import make_decoder
-from penstock.model import Batch
+from penstock.model import Batch, DeadLetter
 from penstock.mqtt.factory import make_source
 from penstock.mqtt.ledger import AckLedger
 from penstock.observability.metrics import Metrics, SealCause
+from penstock.observability.sampling import SampledLog
 from penstock.pipeline.accounting import Accounting
 from penstock.pipeline.bisect import Outcome
 from penstock.pipeline.devices import Admission, TopicCache
@@ -23,6 +26,8 @@ from penstock.pipeline.store import Store
 from penstock.pipeline.writer import Writer
 from penstock.settings.tree import Settings
 from penstock.topics import Router
+
+log = structlog.get_logger(__name__)
 
 
 class Flow:
@@ -40,6 +45,7 @@ class Flow:
         router = Router(settings.routes, settings.limits)
         self._clock = clock
         self._accounting = Accounting(metrics, clock)
+        self._letters_log = SampledLog(log, clock)
         self._acks = AckLedger()
         self._stopping = False
         self.topics = TopicCache(
@@ -91,6 +97,10 @@ class Flow:
         self.intake.connected(connection)
         self._acks.connection_lost(connection - 1)
 
+    def tick(self) -> None:
+        """Once a second: say how many dead letters were not logged one by one."""
+        self._letters_log.flush()
+
     async def drain(self) -> None:
         """Stop the intake; store and acknowledge what was received."""
         self._stopping = True
@@ -107,6 +117,20 @@ class Flow:
         for release in self._acks.completed(batch.number):
             self.source.acknowledge(release.connection, release.packet_ids)
         self._accounting.committed(batch, outcome, store_seconds=store_seconds)
+        for letter in outcome.dead_letters:
+            self._log_dead_letter(letter)
+
+    def _log_dead_letter(self, letter: DeadLetter) -> None:
+        self._letters_log.warning(
+            "dead_letter",
+            reason=letter.reason,
+            detail=letter.detail,
+            topic=letter.topic,
+            tenant=letter.tenant,
+            device=letter.device,
+            sqlstate=letter.sqlstate,
+            correlation_id=letter.correlation_id,
+        )
 
     def _hold_back(self) -> None:
         self.source.pause()

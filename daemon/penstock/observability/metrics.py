@@ -100,7 +100,7 @@ class Metrics:
         self.receive_to_commit_seconds = Histogram(SECONDS_BOUNDS)
         """From receiving the first message of a batch to its commit; each message counts once."""
         self.publish_to_commit_seconds = Histogram(SECONDS_BOUNDS)
-        """From a reading's own timestamp to its commit; those stamped on receipt are left out."""
+        """From a reading's timestamp, its own or that of its receipt, to its commit."""
         self.received_rate = Rate()
         self.stored_rate = Rate()
         self.dead_letter_rate = Rate()
