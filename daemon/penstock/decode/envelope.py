@@ -56,7 +56,7 @@ class EnvelopeDecoder:
         except UNREADABLE as error:
             raise unreadable(error, payload, self._limits, _decode_value) from error
         if type(body) is _Body and body.readings is UNSET:
-            readings = [self._take(body, origin, received_us)]
+            readings = [self._take(body, origin, received_us, received_us)]
         else:
             readings = self._take_batch(body, origin, received_us)
         if ESCAPE in payload or len(payload) > self._text_bytes:
@@ -64,7 +64,10 @@ class EnvelopeDecoder:
                 check_texts(group.metrics, self._text_bytes)
         return readings
 
-    def _take(self, envelope: _Envelope, origin: Origin, received_us: int) -> Readings:
+    def _take(
+        self, envelope: _Envelope, origin: Origin, received_us: int, stamp_us: int
+    ) -> Readings:
+        """The readings of one envelope, stamped with `stamp_us` where it has no time of its own."""
         metrics, ts = envelope.metrics, envelope.ts
         if metrics is UNSET:
             raise Rejected(Reason.MALFORMED, "an envelope has no `metrics`")
@@ -72,16 +75,15 @@ class EnvelopeDecoder:
             _check_sender(envelope, origin)
         if len(metrics) > self._metrics:
             raise too_many(len(metrics), self._limits)
-        return Readings(received_us if ts is None else self._admit(ts, received_us), metrics)
+        return Readings(stamp_us if ts is None else self._admit(ts, received_us), metrics)
 
     def _take_batch(
         self, batch: _Body | list[_Envelope], origin: Origin, received_us: int
     ) -> list[Readings]:
         envelopes = batch if isinstance(batch, list) else _unpack(batch, origin)
-        # Stamped a microsecond apart, those without a time are no duplicates of one another.
         readings = [
-            self._take(envelope, origin, received_us + position)
-            for position, envelope in enumerate(envelopes)
+            self._take(envelope, origin, received_us, stamp_us)
+            for stamp_us, envelope in enumerate(envelopes, start=received_us)
         ]
         count = sum(len(group.metrics) for group in readings)
         if count > self._metrics:

@@ -16,7 +16,11 @@ from penstock.settings.tree import Limits, Route
 
 
 class Decoder(Protocol):
-    """Decodes the payload of one message, received at `received_us` from `origin`."""
+    """Decodes the payload of one message, received at `received_us` from `origin`.
+
+    Readings without a time of their own are stamped with that of receipt, those of later groups a
+    microsecond later each, lest they pass for duplicates of one another.
+    """
 
     def __call__(self, payload: bytes, origin: Origin, received_us: int, /) -> list[Readings]: ...
 

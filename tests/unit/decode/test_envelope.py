@@ -78,6 +78,20 @@ def test_an_envelope_without_timestamp_is_stamped_with_the_time_of_receipt(ts: b
     assert decode(ENVELOPE, b'{%s"metrics": {"a": 1}}' % ts)[0].ts_us == RECEIVED_US
 
 
+@pytest.mark.parametrize("frame", [b"[%s]", b'{"readings": [%s]}'])
+def test_envelopes_of_a_batch_without_timestamps_are_no_duplicates(frame: bytes) -> None:
+    bare, dated = b'{"metrics": {"a": 1}}', b'{"ts": 1772366000, "metrics": {"a": 1}}'
+
+    groups = decode(ENVELOPE, frame % b",".join([bare, dated, bare, bare]))
+
+    assert [group.ts_us for group in groups] == [
+        RECEIVED_US,
+        1_772_366_000_000_000,
+        RECEIVED_US + 2,
+        RECEIVED_US + 3,
+    ]
+
+
 @pytest.mark.parametrize(
     ("ts", "reason"),
     [
