@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 
@@ -11,6 +12,12 @@ from tests.support.readings import Reading
 DEADLINE_SECONDS = 30.0
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+def as_role(dsn: str, role: str) -> str:
+    """The same database as another role, whose password is its name."""
+    host = urlsplit(dsn).netloc.rpartition("@")[2]
+    return urlsplit(dsn)._replace(netloc=f"{role}:{role}@{host}").geturl()
 
 
 class Database:
@@ -64,6 +71,13 @@ class Database:
 
     async def until_no_session(self, condition: str) -> None:
         await self._until_sessions(condition, wanted=False)
+
+    async def until_rows(self, sql: str) -> None:
+        """Return once the query finds something."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not await self.rows(sql):
+            assert time.monotonic() < deadline, f"never any rows: {sql}"
+            await asyncio.sleep(0.01)
 
     async def _until_sessions(self, condition: str, *, wanted: bool = True) -> list[int]:
         deadline = time.monotonic() + DEADLINE_SECONDS

@@ -57,7 +57,7 @@ class KnownDevices:
                 await asyncio.sleep(self._registry.refresh_seconds)
                 await self._refresh()
         finally:
-            self._hang_up()
+            self.close()
 
     async def refresh(self) -> None:
         """Read what has changed now; `Retryable` when the database is unwell."""
@@ -66,8 +66,14 @@ class KnownDevices:
                 async with asyncio.timeout(self._storage.timeout_seconds):
                     await self._read()
         except BaseException:
-            self._hang_up()
+            self.close()
             raise
+
+    def close(self) -> None:
+        """Hang up; what is known stays."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
 
     async def _refresh(self) -> None:
         try:
@@ -105,8 +111,3 @@ class KnownDevices:
             self.generation += 1
         self._last_id = rows[-1][0] if rows else 0
         self._loaded = True
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None

@@ -44,6 +44,7 @@ class Latest:
         self._clock = clock
         self._connection: Connection | None = None
         self._pending: dict[SeriesIndex, Newest] = {}
+        self._connected_before = False
         self._failing = False
 
     def note(self, batch: Batch, numbers: Rows, texts: Rows) -> None:
@@ -73,35 +74,37 @@ class Latest:
 
     async def flush(self) -> None:
         """Write what is pending; what cannot be written now is kept."""
-        for index, newest in list(self._pending.items()):
-            written = await self._flush(index, newest)
-            if written and index is not next(reversed(self._pending)):
-                # The intake has gone on to a new index. Should a batch of this one still come, it
-                # starts anew, and the database sees to it that nothing older is written.
-                del self._pending[index]
+        try:
+            for index, newest in list(self._pending.items()):
+                await self._flush(index, newest)
+                if newest.empty and index is not next(reversed(self._pending)):
+                    # The intake has gone on to a new index. Should a batch of this one still come,
+                    # it starts anew, and the database sees to it that nothing older is written.
+                    del self._pending[index]
+        except (Retryable, PoisonError) as error:
+            if not self._failing:
+                log.warning("latest_not_written", error=str(error), effect="it lags until it heals")
+            self._failing = True
+        else:
+            self._failing = False
 
     async def close(self) -> None:
         """Write what is pending and hang up."""
         await self.flush()
         self._hang_up()
 
-    async def _flush(self, index: SeriesIndex, newest: Newest) -> bool:
+    async def _flush(self, index: SeriesIndex, newest: Newest) -> None:
+        if newest.empty:
+            return
         taken = newest.take()
-        if not len(taken.series):
-            return True
         try:
             with judged():
                 async with asyncio.timeout(self._settings.timeout_seconds):
                     await self._write(index, taken)
-        except (Retryable, PoisonError) as error:
-            newest.give_back(taken)
-            self._fail(error)
-            return False
         except BaseException:
+            newest.give_back(taken)
             self._hang_up()
             raise
-        self._failing = False
-        return True
 
     async def _write(self, index: SeriesIndex, taken: Taken) -> None:
         connection = await self._connected()
@@ -123,15 +126,11 @@ class Latest:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             self._connection = await connect(self._settings.dsn, self._settings.timeout_seconds)
-            for index in self._pending:
-                forget(index)
+            if self._connected_before:
+                for index in self._pending:
+                    forget(index)
+            self._connected_before = True
         return self._connection
-
-    def _fail(self, error: Exception) -> None:
-        self._hang_up()
-        if not self._failing:
-            log.warning("latest_not_written", error=str(error), effect="it lags until this heals")
-        self._failing = True
 
     def _hang_up(self) -> None:
         if self._connection is not None:

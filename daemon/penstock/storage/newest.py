@@ -37,6 +37,11 @@ class Newest:
         self._value = np.zeros(0, dtype=np.float64)
         self._quality = np.zeros(0, dtype=np.int16)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return not self._heard.any()
+
     def grow(self, size: int) -> None:
         """Make room for `size` series."""
         more = size - len(self._heard)
