@@ -106,8 +106,8 @@ def test_warnings_are_lines_too() -> None:
 
 def test_libraries_are_never_at_debug() -> None:
     stream, _ = configured("debug")
-    logging.getLogger("mqtt").debug("a packet")
-    logging.getLogger("mqtt").info("a connection")
+    logging.getLogger("a.library").debug("a packet")
+    logging.getLogger("a.library").info("a connection")
     structlog.get_logger("penstock.x").debug("ours")
     assert [line["event"] for line in lines_of(stream)] == ["a connection", "ours"]
 
