@@ -4,19 +4,15 @@ Nothing is kept here; each scrape reads `Metrics` and `Levels` as they are. The 
 so two daemons in one process (as in tests) do not meet. `docs/metrics.md` lists the same names, and
 a test keeps the two alike. A counter never goes back, so none is a difference of columns that
 settle at different times.
-
-The `ingest_*` names are those that the predecessor platform's dashboards and alerts use.
 """
 
 import platform
-from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
 )
 from prometheus_client.exposition import choose_encoder
@@ -24,25 +20,11 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from penstock import __version__
-from penstock.errors import Reason
-from penstock.observability.histogram import Histogram
+from penstock.observability.families import Family, counter, histogram, printable
 from penstock.observability.ledger import Account
-from penstock.observability.levels import LevelsNow
-from penstock.observability.metrics import Metrics, Retry
-
-Label = TypeVar("Label", bound=str)
-Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily | InfoMetricFamily
-
-PROCESSING_REASONS = frozenset(
-    {
-        Reason.BAD_TOPIC,
-        Reason.UNKNOWN_ROUTE,
-        Reason.TENANT_MISMATCH,
-        Reason.DEVICE_MISMATCH,
-        Reason.UNREGISTERED_DEVICE,
-    }
-)
-"""Who sent what where, rather than what a payload holds: "processing" in `ingest_errors_total`."""
+from penstock.observability.levels import Levels, LevelsNow
+from penstock.observability.metrics import Metrics
+from penstock.observability.predecessor import predecessor_families
 
 _TENANT_COUNTERS = (
     ("received", "Readings received from the broker; an undecodable message counts as one."),
@@ -82,13 +64,13 @@ class _DaemonCollector(Collector):
         self._levels = levels
 
     def collect(self) -> Iterator[Family]:
-        metrics = self._metrics
+        metrics, levels = self._metrics, self._levels()
         yield _build_info()
         yield from _tenant_families(metrics.ledger.accounts)
         yield from _intake_families(metrics)
         yield from _storage_families(metrics)
-        yield from _level_families(self._levels)
-        yield from _predecessor_families(metrics, self._levels)
+        yield from _level_families(levels)
+        yield from predecessor_families(metrics, levels)
 
 
 def _build_info() -> Family:
@@ -97,7 +79,7 @@ def _build_info() -> Family:
 
 
 def _tenant_families(accounts: dict[str, Account]) -> Iterator[Family]:
-    labels = [(_printable(tenant), account) for tenant, account in accounts.items()]
+    labels = [(printable(tenant), account) for tenant, account in accounts.items()]
     for column, text in _TENANT_COUNTERS:
         name = f"penstock_readings_{column}_total"
         counter = CounterMetricFamily(name, text, labels=["tenant"])
@@ -119,7 +101,7 @@ def _tenant_families(accounts: dict[str, Account]) -> Iterator[Family]:
 
 def _intake_families(metrics: Metrics) -> Iterator[Family]:
     intake = metrics.intake
-    yield _counter(
+    yield counter(
         "penstock_messages_received_total",
         "Messages received from the broker.",
         "qos",
@@ -133,15 +115,15 @@ def _intake_families(metrics: Metrics) -> Iterator[Family]:
         "Messages that were well-formed and carried no reading.",
         intake.empty_messages,
     )
-    yield _counter(
+    yield counter(
         "penstock_dead_letters_total", "Dead letters committed.", "reason", metrics.dead_letters
     )
-    yield _counter("penstock_batches_sealed_total", "Batches sealed.", "cause", metrics.sealed)
+    yield counter("penstock_batches_sealed_total", "Batches sealed.", "cause", metrics.sealed)
 
 
 def _storage_families(metrics: Metrics) -> Iterator[Family]:
     storage = metrics.storage
-    yield _counter("penstock_retries_total", "What was tried again.", "operation", metrics.retries)
+    yield counter("penstock_retries_total", "What was tried again.", "operation", metrics.retries)
     yield CounterMetricFamily(
         "penstock_staging_batches_total",
         "Batches that met a duplicate and took the slower path that skips duplicates.",
@@ -157,26 +139,25 @@ def _storage_families(metrics: Metrics) -> Iterator[Family]:
         "Single readings that the database refused.",
         storage.poison_readings,
     )
-    yield _histogram("penstock_batch_rows", "Readings of each batch stored.", metrics.batch_rows)
-    yield _histogram(
+    yield histogram("penstock_batch_rows", "Readings of each batch stored.", metrics.batch_rows)
+    yield histogram(
         "penstock_batch_store_seconds",
         "From a writer taking a batch to its commit, retries included.",
         metrics.store_seconds,
     )
-    yield _histogram(
+    yield histogram(
         "penstock_receive_to_commit_seconds",
         "From receiving the first message of a batch to its commit, for each message.",
         metrics.receive_to_commit_seconds,
     )
-    yield _histogram(
+    yield histogram(
         "penstock_publish_to_commit_seconds",
         "From a reading's own timestamp to its commit.",
         metrics.publish_to_commit_seconds,
     )
 
 
-def _level_families(levels_now: LevelsNow) -> Iterator[Family]:
-    levels = levels_now()
+def _level_families(levels: Levels) -> Iterator[Family]:
     yield CounterMetricFamily(
         "penstock_mqtt_connections_total",
         "Connections that the broker accepted; all but the first are reconnects.",
@@ -212,67 +193,3 @@ def _level_families(levels_now: LevelsNow) -> Iterator[Family]:
         ("series_cached", "Series known in memory.", levels.series_cached),
     ):
         yield GaugeMetricFamily(f"penstock_{name}", text, value)
-
-
-def _predecessor_families(metrics: Metrics, levels_now: LevelsNow) -> Iterator[Family]:
-    totals, letters = metrics.ledger.totals(), metrics.dead_letters
-    database = letters[Reason.STORAGE_ERROR]
-    processing = sum(letters[reason] for reason in PROCESSING_REASONS)
-    validation = sum(letters.values()) - processing - database
-    yield _counter(
-        "ingest_events_total",
-        "Readings queued, stored (or there already), and dead-lettered.",
-        "status",
-        {
-            "queued": metrics.intake.queued_readings,
-            "success": totals.stored + totals.duplicate,
-            "error": totals.dead_lettered,
-        },
-    )
-    yield _counter(
-        "ingest_errors_total",
-        "Dead letters by family; database also counts attempts to store that were tried again.",
-        "error_type",
-        {
-            "validation": validation,
-            "processing": processing,
-            "database": database + metrics.retries[Retry.STORE],
-        },
-    )
-    levels = levels_now()
-    yield GaugeMetricFamily(
-        "ingest_queue_depth",
-        "Rows received and not committed yet.",
-        levels.building_rows + levels.queue_rows,
-    )
-    yield GaugeMetricFamily(
-        "ingest_rate_per_second",
-        "Readings received per second over the last 10 seconds.",
-        metrics.received_rate.per_second(),
-    )
-
-
-def _counter(name: str, text: str, label: str, values: Mapping[Label, int]) -> Family:
-    family = CounterMetricFamily(name, text, labels=[label])
-    for value, count in values.items():
-        family.add_metric([str(value)], count)
-    return family
-
-
-def _histogram(name: str, text: str, histogram: Histogram) -> Family:
-    return HistogramMetricFamily(name, text, _cumulative(histogram), histogram.total)
-
-
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """Buckets as Prometheus counts them: each holds all values up to its bound."""
-    buckets, running = [], 0
-    bounds = (*(str(bound) for bound in histogram.bounds), "+Inf")
-    for bound, count in zip(bounds, histogram.counts, strict=True):
-        running += count
-        buckets.append((bound, float(running)))
-    return buckets
-
-
-def _printable(tenant: str) -> str:
-    """The name with half surrogate pairs replaced, which the text format cannot carry."""
-    return tenant.encode("utf-8", "replace").decode("utf-8")
