@@ -152,7 +152,12 @@ class NumberColumns(NamedTuple):
 
     def rows(self, start: int, stop: int) -> "NumberColumns":
         """A view of rows `start` to `stop`."""
-        return NumberColumns(*(column[start:stop] for column in self))
+        return NumberColumns(
+            self.series[start:stop],
+            self.ts_us[start:stop],
+            self.value[start:stop],
+            self.quality[start:stop],
+        )
 
 
 class TextColumns(NamedTuple):

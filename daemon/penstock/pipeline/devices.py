@@ -21,17 +21,20 @@ Admission = Callable[[str, str], bool]
 class Device:
     """The series numbers of one device, by metric."""
 
-    __slots__ = ("_index", "device", "series", "tenant")
+    __slots__ = ("_index", "_name_characters", "device", "series", "tenant")
 
-    def __init__(self, index: SeriesIndex, tenant: str, device: str) -> None:
+    def __init__(
+        self, index: SeriesIndex, tenant: str, device: str, name_characters: int = 128
+    ) -> None:
         self._index = index
+        self._name_characters = name_characters
         self.tenant = tenant
         self.device = device
         self.series: dict[str, int] = {}
 
     def add_series(self, metric: str, unit: str | None = None) -> int:
         """Number a metric seen for the first time; `Rejected` when its name is not valid."""
-        fault = check_name(metric)
+        fault = check_name(metric, self._name_characters)
         if fault is not None:
             raise Rejected(Reason.BAD_NAME, f"metric name {metric[:200]!r}: {fault}")
         key = SeriesKey(self.tenant, self.device, metric)
@@ -108,5 +111,7 @@ class TopicCache:
             )
         device = self._devices.get((tenant, name))
         if device is None:
-            device = self._devices[tenant, name] = Device(self.index, tenant, name)
+            device = self._devices[tenant, name] = Device(
+                self.index, tenant, name, self._router.name_characters
+            )
         return device

@@ -33,7 +33,8 @@ class Router:
 
     def __init__(self, routes: Sequence[Route], limits: Limits) -> None:
         check_routes(routes, limits)
-        self._name_characters = limits.name_characters
+        self.name_characters = limits.name_characters
+        """Longest name allowed, in topics and payloads alike."""
         templates = [compile_template(route.topic) for route in routes]
         self._routes = [
             _Compiled(template.pattern, _fixed_names(route))
@@ -61,7 +62,7 @@ class Router:
 
     def _check_names(self, topic: str, names: dict[str, str]) -> None:
         for part, name in names.items():
-            fault = check_name(name, self._name_characters)
+            fault = check_name(name, self.name_characters)
             if fault is not None:
                 raise Rejected(Reason.BAD_TOPIC, f"{part} {fault} in topic {quote(topic)}")
 
