@@ -22,7 +22,7 @@ PROCESSING_REASONS = frozenset(
         Reason.INTERNAL_ERROR,
     }
 )
-"""Not the payload's fault: who sent what where, or our own: "processing" in `ingest_errors_total`."""
+"""Not the payload's fault but the sender's place, or ours: `error_type="processing"`."""
 
 
 def predecessor_families(metrics: Metrics, levels: Levels) -> Iterator[Family]:
