@@ -1,0 +1,80 @@
+"""The account of a run: what was sent, what was stored, and what does not add up."""
+
+from typing import Any
+
+import msgspec
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """From a message handed to the publisher's socket to its commit in the database, in ms."""
+
+    p50: float | None
+    p99: float | None
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What the oracle found. Counts are of messages or of readings, as each says."""
+
+    published: int
+    """Messages sent, each counted once however often it was sent."""
+    acknowledged: int
+    """Messages that the broker acknowledged; none at QoS 0."""
+    expected_readings: int
+    """Readings of acknowledged, well-formed messages."""
+    stored_readings: int
+    """Readings of this run in the database, each counted once."""
+    lost: int
+    """Readings of acknowledged messages that are neither stored nor dead-lettered, and acknowledged
+    malformed messages without a dead letter."""
+    duplicates: int
+    """Rows beyond the first for the same reading."""
+    corrupt: int
+    """Rows whose value or quality is not what was sent."""
+    invented: int
+    """Rows and dead letters under this run's names that no message which was sent explains."""
+    both: int
+    """Readings that are stored and dead-lettered."""
+    refused: int
+    """Well-formed readings that were dead-lettered."""
+    misjudged: int
+    """Malformed messages whose dead letter gives another reason than the right one."""
+    dead_lettered: dict[str, int]
+    """Messages with a dead letter, by its reason."""
+    repeated_dead_letters: int
+    """Dead letters beyond the first for the same message: allowed after a crash."""
+    latency_ms: Latency
+    """Empty where the database does not keep commit timestamps."""
+    messages_per_second: float
+    """Stored and dead-lettered messages, from the first sent to the last committed."""
+    readings_per_second: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether every invariant holds."""
+        return not self.faults
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """The counts that must be 0 and are not."""
+        names = ("lost", "duplicates", "corrupt", "invented", "both", "refused", "misjudged")
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
+
+    def report(self) -> dict[str, Any]:
+        """The part of the account that `REPORT` files hold."""
+        everything: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: everything[name] for name in _REPORTED}
+
+
+_REPORTED = (
+    "published",
+    "acknowledged",
+    "expected_readings",
+    "stored_readings",
+    "lost",
+    "duplicates",
+    "corrupt",
+    "dead_lettered",
+    "latency_ms",
+    "messages_per_second",
+    "readings_per_second",
+)

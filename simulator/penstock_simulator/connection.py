@@ -1,0 +1,155 @@
+"""One MQTT 5 connection of the publisher: handshake, packets out, acknowledgements in.
+
+A thin asyncio Protocol around a `Lane`. It lives as long as its socket; the publisher makes a new
+one to reconnect. It never decides how fast to send: `pump` is told how many new messages are due.
+
+It reads once between two calls of `listen`. A broker acknowledges message by message, and a read
+for each would cost more than all else that the publisher does; so they are left to gather.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import mqtt5
+
+from penstock_simulator.incoming import parse
+from penstock_simulator.lane import Lane
+
+KEEPALIVE_SECONDS = 20
+
+_SESSION_EXPIRY_SECONDS = 3_600
+_HIGH_WATER_BYTES = 262_144
+
+
+class PublishError(Exception):
+    """The broker will not let this publisher in; the text says why."""
+
+
+class Login(NamedTuple):
+    """How a publisher presents itself."""
+
+    client_id: str
+    username: str | None = None
+    password: str | None = None
+
+
+class Connection(asyncio.Protocol):
+    """A lane's connection, from its CONNECT to the end of its socket."""
+
+    def __init__(self, lane: Lane, login: Login, wake: Callable[[Lane], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = loop.create_future()
+        """Set when it ends; to an error only when trying again is vain."""
+        self.heard_at = loop.time()
+        """When the broker last sent anything, on the loop's clock."""
+        self.blocked = False
+        """Whether the socket takes no more for now."""
+        self._lane = lane
+        self._login = login
+        self._wake = wake
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self.accepted = False
+        """Whether the broker let it in."""
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's in deed only, not by class.
+        self._transport = transport = cast(asyncio.Transport, transport)
+        transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+        password = self._login.password
+        transport.write(
+            mqtt5.ConnectPacket(
+                self._login.client_id,
+                username=self._login.username,
+                password=None if password is None else password.encode(),
+                clean_start=self._lane.sent == 0,
+                keep_alive=KEEPALIVE_SECONDS,
+                session_expiry_interval=_SESSION_EXPIRY_SECONDS,
+            ).write()
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a protocol's method
+        self._transport = None
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def pause_writing(self) -> None:
+        self.blocked = True
+
+    def resume_writing(self) -> None:
+        self.blocked = False
+        self._wake(self._lane)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._loop.time()
+        if self._transport is not None and self.accepted:
+            self._transport.pause_reading()
+        try:
+            incoming = parse(self._rest + data)
+        except ValueError as error:
+            self._fail(f"the broker sent what is not MQTT 5: {error}")
+            return
+        self._rest = incoming.rest
+        self._lane.acknowledge(incoming.acknowledged)
+        self._lane.refuse(incoming.refused)
+        for packet in incoming.others:
+            self._handle(packet)
+        self._wake(self._lane)
+
+    def pump(self, due: int, now_us: int) -> None:
+        """Send what has to be repeated, then up to `due` new messages."""
+        transport = self._transport
+        if transport is None or not self.accepted:
+            return
+        lane = self._lane
+        while lane.to_repeat and lane.room > 0 and not self.blocked:
+            transport.write(lane.repeat())
+        if lane.to_repeat:
+            return
+        stop = lane.sent + due
+        while lane.sent < stop and lane.room > 0 and not self.blocked:
+            transport.write(lane.take(min(stop - lane.sent, lane.room), now_us))
+
+    def listen(self) -> None:
+        """Read what the broker has sent in the meantime."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def ping(self) -> None:
+        """Ask the broker for a sign of life."""
+        if self._transport is not None and self.accepted:
+            self._transport.write(mqtt5.PingReqPacket().write())
+
+    def abort(self) -> None:
+        """Close the socket at once, as when the network is gone."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker forgets the session; what was written is sent before."""
+        if self._transport is not None:
+            self._transport.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
+            self._transport.close()
+
+    def _handle(self, packet: mqtt5.Packet) -> None:
+        match packet:
+            case mqtt5.ConnAckPacket():
+                self._accept(packet)
+            case mqtt5.DisconnectPacket():
+                self.abort()
+            case _:
+                pass
+
+    def _accept(self, packet: mqtt5.ConnAckPacket) -> None:
+        if packet.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
+            self._fail(f"the broker refused {self._login.client_id}: {packet.reason_code!r}")
+            return
+        self.accepted = True
+        self._lane.connected(packet.receive_max)
+
+    def _fail(self, text: str) -> None:
+        if not self.done.done():
+            self.done.set_exception(PublishError(text))
+        self.abort()

@@ -1,0 +1,104 @@
+"""One connection's stream of messages: what to send next, and what an acknowledgement means.
+
+No I/O happens here. What always holds: slots are sent in order; no more of them await a PUBACK
+than the broker's Receive Maximum (MQTT 5 §3.3.4); packet ids go round with the slots, and never
+is one reused that is still in flight; after a reconnect every slot that was not acknowledged goes
+out again before a new one does (§4.4), with DUP set.
+"""
+
+import numpy as np
+
+from penstock_simulator.fleet import Fleet, Numbers
+from penstock_simulator.ledger import ACKNOWLEDGED, REFUSED, WAITING, LaneLedger
+from penstock_simulator.packets import PACKET_IDS, Block, LaneEncoder
+
+_BLOCK_SLOTS = 1_024
+_REPEAT_SLOTS = 256
+
+
+class Lane:
+    """A lane of a fleet on its way to the broker."""
+
+    def __init__(self, fleet: Fleet, number: int) -> None:
+        self.number = number
+        self.ledger = LaneLedger()
+        self.refused = 0
+        """Messages that the broker answered with a reason of failure."""
+        self._encoder = LaneEncoder(fleet, number)
+        self._at_least_once = fleet.qos > 0
+        self._window = PACKET_IDS
+        self._cursor = 0
+        self._oldest = 0
+        self._block: Block | None = None
+
+    @property
+    def sent(self) -> int:
+        """Slots that were sent at least once."""
+        return self.ledger.sent
+
+    @property
+    def waiting(self) -> int:
+        """Slots from the oldest unacknowledged one on; 0 at QoS 0."""
+        return self.sent - self._oldest if self._at_least_once else 0
+
+    @property
+    def to_repeat(self) -> int:
+        """Slots at most that have to be sent again on this connection."""
+        return self.sent - self._cursor
+
+    @property
+    def room(self) -> int:
+        """How many more slots the broker takes now."""
+        if not self._at_least_once:
+            return PACKET_IDS
+        return self._window - (self._cursor - self._oldest)
+
+    def connected(self, receive_maximum: int) -> None:
+        """Start over on a new connection, with what was not acknowledged on the one before."""
+        self._window = min(receive_maximum, PACKET_IDS)
+        if self._at_least_once:
+            self._cursor = self._oldest
+
+    def repeat(self) -> bytes:
+        """Some of the packets that have to be sent again; empty when the broker takes none now."""
+        start = self._cursor
+        stop = min(self.sent, start + min(self.room, _REPEAT_SLOTS))
+        if stop <= start:
+            return b""
+        block = self._encoder.block(start, stop, duplicate=True)
+        self._cursor = stop
+        pending = np.flatnonzero(self.ledger.outcome[start:stop] == WAITING) + start
+        return b"".join(block.cut(slot, slot + 1) for slot in pending.tolist())
+
+    def take(self, count: int, now_us: int) -> memoryview:
+        """The next new packets: `count` of them, or fewer; noted as sent now.
+
+        Only to be called with room for them and nothing to repeat.
+        """
+        if self._block is None or self._cursor == self._block.stop:
+            self._block = self._encoder.block(self._cursor, self._cursor + _BLOCK_SLOTS)
+        start = self._cursor
+        stop = min(start + count, self._block.stop)
+        self._cursor = stop
+        self.ledger.append(stop - start, now_us)
+        return self._block.cut(start, stop)
+
+    def acknowledge(self, packet_ids: Numbers) -> None:
+        """Note that the broker took packets; ids that are not in flight are ignored."""
+        self._settle(packet_ids, ACKNOWLEDGED)
+
+    def refuse(self, packet_ids: Numbers) -> None:
+        """Note that the broker answered with a reason of failure; they are not sent again."""
+        if len(packet_ids):
+            self.refused += self._settle(packet_ids, REFUSED)
+
+    def _settle(self, packet_ids: Numbers, outcome: int) -> int:
+        slots = self._oldest + (packet_ids - 1 - self._oldest) % PACKET_IDS
+        slots = slots[slots < self.sent]
+        self.ledger.outcome[slots] = outcome
+        pending = self.ledger.outcome[self._oldest :]
+        if len(pending):
+            first = int(pending.argmin())
+            self._oldest = self._oldest + first if pending[first] == WAITING else self.sent
+        self._cursor = max(self._cursor, self._oldest)
+        return len(slots)

@@ -1,0 +1,291 @@
+"""The oracle finds nothing wrong with a faithful database, and every fault of an unfaithful one."""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import asyncpg
+import mqtt5
+import pytest
+
+from penstock_simulator.abuse import abuse_of
+from penstock_simulator.account import Account
+from penstock_simulator.fleet import Fleet
+from penstock_simulator.ledger import ACKNOWLEDGED, WAITING, LaneLedger, Ledger
+from penstock_simulator.oracle import OracleError, verify
+from penstock_simulator.packets import LaneEncoder
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Verdict: TypeAlias = Callable[[], Awaitable[Account]]
+
+FLEET = Fleet(
+    seed=0xC0FFEE,
+    start_us=1_790_000_000_000_000,
+    step_us=1_000_000,
+    tenants=2,
+    devices=3,
+    metrics=2,
+    lanes=2,
+    malformed_every=5,
+)
+SLOTS = 50
+MESSAGES = FLEET.lanes * SLOTS
+MALFORMED = MESSAGES // FLEET.malformed_every
+READINGS = (MESSAGES - MALFORMED) * FLEET.metrics
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+ONE_READING = (
+    "(series_id, ts) in (select series_id, ts from readings order by ts, series_id limit 1)"
+)
+ONE_LETTER = "dead_letter_id in (select min(dead_letter_id) from dead_letters)"
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Everything was sent just now, and acknowledged."""
+    now_us = time.time_ns() // 1_000
+    lanes = {}
+    for number in range(FLEET.lanes):
+        lane = LaneLedger()
+        lane.append(SLOTS, now_us)
+        lane.outcome[:] = ACKNOWLEDGED
+        lanes[number] = lane
+    return Ledger(FLEET, lanes)
+
+
+@pytest.fixture
+async def connection(schema: str, ledger: Ledger) -> AsyncIterator[Connection]:
+    """A session in a database that holds the run as a faithful daemon would have stored it."""
+    connection = await asyncpg.connect(schema)
+    async with connection.transaction():
+        for lane in ledger.lanes:
+            await store(connection, lane)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def verdict(schema: str, connection: Connection, ledger: Ledger) -> Verdict:
+    """Asks the oracle about the database as it is then."""
+    del connection
+    return lambda: verify(schema, ledger)
+
+
+async def store(connection: Connection, lane: int) -> None:
+    """Store a lane's messages, reading them with nothing of the simulator's but the packets."""
+    view = memoryview(LaneEncoder(FLEET, lane).block(0, SLOTS).data)
+    for slot in range(SLOTS):
+        packet, used = mqtt5.read(view)
+        view = view[used:]
+        assert isinstance(packet, mqtt5.PublishPacket)
+        _, tenant, device, _ = packet.topic.split("/")
+        if slot % 5 == 4:
+            reason = abuse_of(FLEET.seed, lane, slot // 5).reason
+            await store_letter(connection, tenant, device, packet.payload, reason)
+            continue
+        body = json.loads(packet.payload)
+        for metric, value in body["metrics"].items():
+            await store_reading(connection, (tenant, device, metric), body["ts"], value)
+
+
+async def store_letter(
+    connection: Connection, tenant: str | None, device: str | None, payload: bytes, reason: str
+) -> None:
+    await connection.execute(
+        "insert into dead_letters (received_at, tenant, device, payload, reason, detail)"
+        " values (now(), $1, $2, $3, $4, '')",
+        *(tenant, device, payload, reason),
+    )
+
+
+async def store_reading(
+    connection: Connection, series: tuple[str, str, str], ts_us: int, value: float
+) -> None:
+    await connection.execute("select register_device($1, $2)", *series[:2])
+    series_id = await connection.fetchval(
+        "insert into series (device_id, metric)"
+        " select device_id, $3 from devices join tenants using (tenant_id)"
+        " where tenants.name = $1 and devices.name = $2"
+        " on conflict (device_id, metric) do update set metric = excluded.metric"
+        " returning series_id",
+        *series,
+    )
+    ts = EPOCH + timedelta(microseconds=ts_us)
+    await connection.execute(
+        "insert into readings (series_id, ts, value) values ($1, $2, $3)", series_id, ts, value
+    )
+
+
+async def test_a_faithful_database_holds(verdict: Verdict) -> None:
+    account = await verdict()
+    assert account.holds
+    assert (account.published, account.acknowledged) == (MESSAGES, MESSAGES)
+    assert account.expected_readings == account.stored_readings == READINGS
+    assert sum(account.dead_lettered.values()) == MALFORMED
+    assert account.messages_per_second > 0
+
+
+async def test_latency_is_from_sending_to_commit(verdict: Verdict, connection: Connection) -> None:
+    if await connection.fetchval("show track_commit_timestamp") != "on":
+        pytest.skip("this server keeps no commit timestamps")
+    latency = (await verdict()).latency_ms
+    assert latency.p50 is not None
+    assert latency.p99 is not None
+    assert 0 < latency.p50 <= latency.p99 < 600_000
+
+
+async def test_other_data_in_the_database_is_let_be(
+    verdict: Verdict, connection: Connection
+) -> None:
+    await store_reading(connection, ("acme", "pump", "flow"), FLEET.start_us, 1.0)
+    await store_letter(connection, "acme", "pump", b"{", "malformed")
+    assert (await verdict()).holds
+
+
+@pytest.mark.parametrize(
+    ("damage", "faults"),
+    [
+        (f"delete from readings where {ONE_READING}", {"lost": 1}),
+        ("delete from readings", {"lost": READINGS}),
+        ("delete from series", {"lost": READINGS}),
+        (f"update readings set value = value + 0.001 where {ONE_READING}", {"corrupt": 1}),
+        (f"update readings set value = 'NaN' where {ONE_READING}", {"corrupt": 1}),
+        (f"update readings set quality = 0 where {ONE_READING}", {"corrupt": 1}),
+        (
+            f"update readings set ts = ts + interval '1 us' where {ONE_READING}",
+            {"lost": 1, "invented": 1},
+        ),
+        (
+            (
+                "insert into readings select series_id, quality, ts + interval '1 day', value"
+                f" from readings where {ONE_READING}"
+            ),
+            {"invented": 1},
+        ),
+        (
+            (
+                "insert into readings_text select series_id, ts, 'x' from readings"
+                f" where {ONE_READING}"
+            ),
+            {"invented": 1},
+        ),
+        (f"delete from dead_letters where {ONE_LETTER}", {"lost": 1}),
+        (
+            f"update dead_letters set reason = 'storage_error' where {ONE_LETTER}",
+            {"misjudged": 1},
+        ),
+        (
+            (
+                "update dead_letters set payload = replace(encode(payload, 'escape'),"
+                f" 'sim-00c0ffee-0-', 'sim-00c0ffee-7-')::bytea where {ONE_LETTER}"
+            ),
+            {"lost": 1, "invented": 1},
+        ),
+    ],
+)
+async def test_damage_is_found(
+    verdict: Verdict, connection: Connection, damage: str, faults: dict[str, int]
+) -> None:
+    assert (await connection.execute(damage)).split()[-1] != "0"
+    account = await verdict()
+    assert account.faults == faults
+    assert not account.holds
+
+
+async def test_a_reading_under_a_second_series_id_is_a_duplicate(
+    verdict: Verdict, connection: Connection
+) -> None:
+    await connection.execute("alter table series drop constraint series_device_id_metric_key")
+    twin = await connection.fetchval(
+        "insert into series (device_id, metric) select device_id, metric from series limit 1"
+        " returning series_id"
+    )
+    copied = await connection.execute(
+        "insert into readings select $1, quality, ts, value from readings join series"
+        " using (series_id) where (device_id, metric) ="
+        " (select device_id, metric from series where series_id = $1)",
+        twin,
+    )
+    assert (await verdict()).faults == {"duplicates": int(copied.split()[-1])}
+
+
+async def test_a_reading_under_another_tenant_is_invented(
+    verdict: Verdict, connection: Connection
+) -> None:
+    await store_reading(
+        connection, ("intruder", FLEET.device(0), "temperature"), FLEET.start_us, 1.0
+    )
+    assert (await verdict()).faults == {"invented": 1}
+
+
+async def test_a_malformed_message_that_was_stored_is_invented(
+    verdict: Verdict, connection: Connection
+) -> None:
+    series = (FLEET.tenant(0), FLEET.device(0), "sim-00c0ffee-0-0.")
+    await store_reading(connection, series, FLEET.start_us, 1.0)
+    assert (await verdict()).faults == {"invented": 1}
+
+
+async def test_a_reading_both_stored_and_dead_lettered_is_found(
+    verdict: Verdict, connection: Connection
+) -> None:
+    ts = (EPOCH + timedelta(microseconds=FLEET.start_us)).isoformat()
+    payload = json.dumps({"ts": ts, "metrics": {"temperature": {"value": 1.0}}}).encode()
+    names = (FLEET.tenant(0), FLEET.device(0))
+    await store_letter(connection, *names, payload, "storage_error")
+    account = await verdict()
+    assert account.faults == {"both": 1, "refused": 1}
+    assert account.dead_lettered["storage_error"] == 1
+
+
+async def test_a_reading_dead_lettered_in_place_of_being_stored_is_not_lost(
+    verdict: Verdict, connection: Connection
+) -> None:
+    payload = json.dumps(
+        {"ts": FLEET.start_us, "metrics": {"temperature": 1.0, "humidity": 1.0}}
+    ).encode()
+    await connection.execute(
+        "delete from readings using series join devices using (device_id)"
+        " where readings.series_id = series.series_id and devices.name = $1 and ts = $2",
+        *(FLEET.device(0), EPOCH + timedelta(microseconds=FLEET.start_us)),
+    )
+    await store_letter(connection, FLEET.tenant(0), FLEET.device(0), payload, "bad_value")
+    assert (await verdict()).faults == {"refused": 2}
+
+
+async def test_a_dead_letter_of_nothing_that_was_sent_is_invented(
+    verdict: Verdict, connection: Connection
+) -> None:
+    await store_letter(connection, FLEET.tenant(0), FLEET.device(0), b"{}", "malformed")
+    assert (await verdict()).faults == {"invented": 1}
+
+
+async def test_a_repeated_dead_letter_is_told_but_is_no_fault(
+    verdict: Verdict, connection: Connection
+) -> None:
+    await connection.execute(
+        "insert into dead_letters (received_at, tenant, device, payload, reason, detail)"
+        f" select received_at, tenant, device, payload, reason, detail from dead_letters"
+        f" where {ONE_LETTER}"
+    )
+    account = await verdict()
+    assert account.holds
+    assert account.repeated_dead_letters == 1
+
+
+async def test_what_was_not_acknowledged_may_be_missing_or_not(
+    verdict: Verdict, connection: Connection, ledger: Ledger
+) -> None:
+    ledger.lanes[0].outcome[:5] = WAITING
+    await connection.execute(f"delete from readings where {ONE_READING}")
+    await connection.execute(f"delete from dead_letters where {ONE_LETTER}")
+    account = await verdict()
+    assert account.holds
+    assert account.expected_readings == READINGS - 4 * FLEET.metrics
+    assert account.acknowledged == MESSAGES - 5
+
+
+async def test_a_database_that_is_not_there_is_an_error(ledger: Ledger) -> None:
+    with pytest.raises(OracleError, match="could not be read"):
+        await verify("postgresql://postgres@127.0.0.1:1/nowhere", ledger)
