@@ -24,6 +24,7 @@ from penstock.observability.levels import Levels
 from penstock.observability.metrics import Metrics, Retry
 from penstock.observability.notify import Notifier
 from penstock.registry.known import KnownDevices
+from penstock.settings.dump import redacted
 from penstock.settings.tree import Settings
 from penstock.storage.latest import Latest
 from penstock.storage.migrate import migrate
@@ -65,6 +66,15 @@ async def serve(settings: Settings) -> None:
         await run
     except asyncio.CancelledError:
         raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
+    except BaseExceptionGroup as group:
+        raise _cause(group) from None
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The one error in a group of groups, where there is only one; else the group."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 class Daemon:
@@ -84,14 +94,20 @@ class Daemon:
     async def run(self, stop_requested: asyncio.Event) -> None:
         """Serve until `stop_requested` is set, then drain and return."""
         log.info("starting", version=__version__)
+        log.debug("settings", **redacted(self._settings))
         async with (
             HttpServer(self._settings.http, self._metrics, self.levels),
             asyncio.TaskGroup() as tasks,
         ):
-            service = tasks.create_task(self._serve(), name="service")
+            running = [
+                tasks.create_task(self._tick(), name="tick"),
+                tasks.create_task(self._watch_database(), name="database watch"),
+                tasks.create_task(self._serve(), name="service"),
+            ]
             await stop_requested.wait()
             await self._shut_down()
-            service.cancel()
+            for task in running:
+                task.cancel()
         await self._store.close()
         log.info("stopped")
 
@@ -105,8 +121,6 @@ class Daemon:
                 stages.create_task(writer.run(), name=writer.name)
             stages.create_task(self._flow.source.run(), name="source")
             stages.create_task(self._latest.run(), name="latest")
-            stages.create_task(self._watch_database(), name="database watch")
-            stages.create_task(self._tick(), name="tick")
             if not self._settings.registry.auto_register:
                 stages.create_task(self._devices.run(), name="devices")
 

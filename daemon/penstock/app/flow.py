@@ -45,7 +45,7 @@ class Flow:
         router = Router(settings.routes, settings.limits)
         self._clock = clock
         self._accounting = Accounting(metrics, clock)
-        self._letters_log = SampledLog(log, clock)
+        self._sampled_log = SampledLog(log, clock)
         self._acks = AckLedger()
         self._stopping = False
         self.topics = TopicCache(
@@ -58,6 +58,7 @@ class Flow:
             self.topics,
             self._sealed,
             clock,
+            self._sampled_log,
             batch_rows=storage.batch_rows,
             batch_bytes=storage.batch_bytes,
             flush_interval_seconds=storage.flush_interval_ms / 1000,
@@ -99,7 +100,7 @@ class Flow:
 
     def tick(self) -> None:
         """Once a second: say how many dead letters were not logged one by one."""
-        self._letters_log.flush()
+        self._sampled_log.flush()
 
     async def drain(self) -> None:
         """Stop the intake; store and acknowledge what was received."""
@@ -121,7 +122,7 @@ class Flow:
             self._log_dead_letter(letter)
 
     def _log_dead_letter(self, letter: DeadLetter) -> None:
-        self._letters_log.warning(
+        self._sampled_log.warning(
             "dead_letter",
             reason=letter.reason,
             detail=letter.detail,

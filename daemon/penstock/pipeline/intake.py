@@ -13,16 +13,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import msgspec
-import structlog
 
 from penstock.clock import Clock
 from penstock.errors import Reason, Rejected
 from penstock.model import Batch, DeadLetter, Message
 from penstock.observability.metrics import SealCause
+from penstock.observability.sampling import SampledLog
 from penstock.pipeline.builder import BatchBuilder
 from penstock.pipeline.devices import TopicCache
-
-log = structlog.get_logger(__name__)
 
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +43,7 @@ class Intake:
         topics: TopicCache,
         sealed: Callable[[Sealed], None],
         clock: Clock,
+        log: SampledLog,
         *,
         batch_rows: int,
         batch_bytes: int,
@@ -54,6 +53,7 @@ class Intake:
         self._topics = topics
         self._sealed = sealed
         self._clock = clock
+        self._log = log
         self._batch_rows = batch_rows
         self._batch_bytes = batch_bytes
         self._flush_interval_seconds = flush_interval_seconds
@@ -121,7 +121,7 @@ class Intake:
         except Rejected as refusal:
             builder.reject(self._dead_letter(message, refusal, received_us))
         except Exception as bug:  # noqa: BLE001 - one message must not crash each new start
-            builder.reject(self._dead_letter(message, _internal_error(bug, message), received_us))
+            builder.reject(self._dead_letter(message, self._internal_error(bug), received_us))
         if builder.rows >= self._batch_rows:
             self.seal(SealCause.ROWS)
         elif builder.size_bytes >= self._batch_bytes:
@@ -156,10 +156,9 @@ class Intake:
             correlation_id=_correlation_id(message.correlation_data),
         )
 
-
-def _internal_error(bug: Exception, message: Message) -> Rejected:
-    log.error("message_failed", topic=message.topic, exc_info=bug)
-    return Rejected(Reason.INTERNAL_ERROR, f"{type(bug).__name__}: {bug}"[:300])
+    def _internal_error(self, bug: Exception) -> Rejected:
+        self._log.warning("message_failed", reason=Reason.INTERNAL_ERROR, exc_info=bug)
+        return Rejected(Reason.INTERNAL_ERROR, f"{type(bug).__name__}: {bug}"[:300])
 
 
 def _correlation_id(data: bytes | None) -> str | None:

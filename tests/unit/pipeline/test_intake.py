@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from penstock.decode import make_decoder
 from penstock.errors import Reason
 from penstock.model import Message
 from penstock.observability.metrics import SealCause
+from penstock.observability.sampling import SampledLog
 from penstock.pipeline.devices import TopicCache
 from penstock.pipeline.intake import Intake, Sealed
 from penstock.settings.tree import Limits, Route
@@ -66,6 +68,7 @@ class Bench:
             self.topics,
             self.sealed.append,
             FixedClock(),
+            SampledLog(structlog.get_logger(), FixedClock()),
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
             flush_interval_seconds=flush_interval_seconds,
