@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from penstock.clock import Clock
 from penstock.mqtt import wire
+from penstock.mqtt.compat import CompatSource
 from penstock.mqtt.endpoint import parse_url, tls_context
 from penstock.mqtt.source import Intake, Source
 from penstock.mqtt.tcp import TcpSource
@@ -27,6 +28,9 @@ def make_source(
     Errors: `ConfigError` when the URL or a TLS file cannot be used.
     """
     endpoint = parse_url(settings.url)
+    tls = tls_context(settings) if endpoint.tls else None
+    if settings.protocol == "3.1.1" or endpoint.websocket_path is not None:
+        return CompatSource(settings, endpoint, filters, intake, clock, random.random, tls=tls)
     return TcpSource(
         settings,
         endpoint,
@@ -34,6 +38,6 @@ def make_source(
         intake,
         clock,
         random.random,
-        tls=tls_context(settings) if endpoint.tls else None,
+        tls=tls,
         largest_payload_bytes=largest_payload_bytes,
     )

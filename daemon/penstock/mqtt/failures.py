@@ -56,6 +56,15 @@ def unanswered(endpoint: Endpoint) -> Refusal:
     )
 
 
+def no_websocket(endpoint: Endpoint, error: Exception) -> Refusal:
+    """What listens there does not open a WebSocket for MQTT."""
+    return _refusal(
+        "websocket_refused",
+        f"{endpoint} opens no WebSocket at {endpoint.websocket_path} ({error}): check the port and "
+        "the path of mqtt.url",
+    )
+
+
 def _tls_failed(endpoint: Endpoint, error: ssl.SSLError) -> Refusal:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _refusal(

@@ -21,6 +21,7 @@ class Refusal(msgspec.Struct, frozen=True):
 UNACCEPTABLE_PROTOCOL_VERSION = 0x01
 """Of MQTT 3.1.1: how an old broker answers the CONNECT of a newer protocol."""
 
+KEEP_ALIVE_TIMEOUT = 0x8D
 SESSION_TAKEN_OVER = 0x8E
 SHARED_SUBSCRIPTIONS_NOT_SUPPORTED = 0x9E
 WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED = 0xA2
@@ -70,7 +71,11 @@ _TABLE: dict[int, tuple[str, str, bool]] = {
     0x8A: ("banned", "the broker has banned this client: lift the ban in the broker", True),
     0x8B: ("server_shutting_down", "the broker is shutting down", False),
     0x8C: ("bad_authentication_method", "the broker wants enhanced authentication", True),
-    0x8D: ("keep_alive_timeout", "the broker heard nothing from us within the keepalive", False),
+    KEEP_ALIVE_TIMEOUT: (
+        "keep_alive_timeout",
+        "the broker heard nothing from us within the keepalive",
+        False,
+    ),
     SESSION_TAKEN_OVER: (
         "session_taken_over",
         "another connection with the same mqtt.client_id took the session over",

@@ -37,7 +37,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     connection: int
     """Number of the present connection, or of the last one; 0 before the first."""
     receive_maximum: int
-    """In-flight window in force: ours, or the broker's own where that is known to be smaller."""
+    """In-flight window asked of the broker; 0 where the protocol leaves it to the broker alone."""
     detail: str
     """Why it is not subscribed, in words for an operator; empty when all is well."""
 

@@ -25,8 +25,8 @@ class MalformedPacketError(PenstockError):
     """What was received is not MQTT 5; the text says in what."""
 
 
-class SalvagedMessage(msgspec.Struct, gc=False, frozen=True):
-    """What could be taken out of a PUBLISH that the codec refuses.
+class PlainMessage(msgspec.Struct, gc=False, frozen=True):
+    """A `penstock.model.Message` that is not the codec's own object.
 
     Bytes of the topic that are no UTF-8 stand as U+FFFD, which no valid name contains.
     """
@@ -101,7 +101,7 @@ def cut(packet: bytes, kept_bytes: int) -> bytes:
     return packet[:1] + _encode_variable_integer(len(body)) + body
 
 
-def salvage(packet: memoryview) -> SalvagedMessage | None:
+def salvage(packet: memoryview) -> PlainMessage | None:
     """Take the message out of one whole PUBLISH that the codec refuses.
 
     Properties that run past the end of the packet leave an empty payload. `None` when there is no
@@ -110,7 +110,7 @@ def salvage(packet: memoryview) -> SalvagedMessage | None:
     layout = _layout(packet)
     if layout is None:
         return None
-    return SalvagedMessage(
+    return PlainMessage(
         topic=str(packet[layout.topic : layout.topic_end], "utf-8", "replace"),
         payload=bytes(packet[layout.payload :]),
         packet_id=int.from_bytes(packet[layout.topic_end : layout.properties]) or None,
