@@ -153,9 +153,8 @@ def _spawn(command: list[str], *, log_path: Path, user: str | None) -> subproces
 
 
 def _environment() -> Mapping[str, str]:
-    # A PGDATA or PGOPTIONS of the developer's own would lead servers and tools astray.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C"}
+    # Logs and errors are read by tests and people alike, so they are in one language.
+    return os.environ | {"LC_ALL": "C"}
 
 
 def _dying_with_parent(death_signal: signal.Signals) -> list[str]:
