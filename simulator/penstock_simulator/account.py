@@ -1,6 +1,6 @@
 """The account of a run: what was sent, what was stored, and what does not add up."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -48,6 +48,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Stored and dead-lettered messages, from the first sent to the last committed."""
     readings_per_second: float
 
+    INVARIANTS: ClassVar[tuple[str, ...]] = (
+        "lost",
+        "duplicates",
+        "corrupt",
+        "invented",
+        "both",
+        "refused",
+        "misjudged",
+    )
+    """The counts that must be 0."""
+
     @property
     def holds(self) -> bool:
         """Whether every invariant holds."""
@@ -56,8 +67,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def faults(self) -> dict[str, int]:
         """The counts that must be 0 and are not."""
-        names = ("lost", "duplicates", "corrupt", "invented", "both", "refused", "misjudged")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
+        return {name: getattr(self, name) for name in self.INVARIANTS if getattr(self, name)}
 
     def report(self) -> dict[str, Any]:
         """The part of the account that `REPORT` files hold."""

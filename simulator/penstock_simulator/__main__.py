@@ -1,0 +1,5 @@
+"""`python -m penstock_simulator` is `penstock-sim`."""
+
+from penstock_simulator.cli import main
+
+main()

@@ -1,0 +1,182 @@
+"""`penstock-sim`: publishes a simulated fleet, verifies what was stored, and demonstrates both.
+
+Exit status: 0 when every invariant holds; 1 when one is broken; 2 for unusable arguments; 3 when
+it could not be done, which says nothing about the daemon; 130 when it was interrupted before
+there was an account.
+"""
+
+import asyncio
+import json
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from penstock.sandbox import SandboxError
+from penstock_simulator import oracle
+from penstock_simulator.connection import PublishError
+from penstock_simulator.demo import demonstrate
+from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
+from penstock_simulator.ledger import LedgerError, load, save
+from penstock_simulator.oracle import OracleError
+from penstock_simulator.publisher import Publisher
+from penstock_simulator.stack import StackError
+from penstock_simulator.statement import print_account
+
+BROKEN, UNDONE, INTERRUPTED = 1, 3, 130
+
+program = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Simulated sensors that load Penstock and check what it stored.",
+    epilog=(
+        "Exit status: 0 every invariant holds, 1 one is broken, 2 unusable arguments, "
+        "3 it could not be done, 130 interrupted."
+    ),
+)
+
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),
+]
+Report = Annotated[
+    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the account as JSON.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    program(prog_name="penstock-sim")
+
+
+@program.command()
+def run(
+    *,
+    url: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port].")],
+    ledger: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was sent, for `verify`.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0, help="Messages/s in all; 0 is unlimited.")] = 2_000,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
+    tenants: Annotated[int, typer.Option(min=1)] = 3,
+    devices: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 40,
+    metrics: Annotated[int, typer.Option(min=1, max=1_000, help="Of each device.")] = 3,
+    connections: Annotated[int, typer.Option(min=1, help="Over which devices are spread.")] = 4,
+    qos: Annotated[int, typer.Option(min=0, max=1)] = 1,
+    malformed: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of messages that are malformed.")
+    ] = 0,
+    topic: Annotated[str, typer.Option(help="Template with {tenant} and {device}.")] = TELEMETRY,
+    seed: Seed = None,
+) -> None:
+    """Publish a simulated fleet's readings, and note what the broker acknowledged."""
+    every = round(1 / malformed) if malformed else 0
+    with _told_errors():
+        fleet = Fleet(
+            seed=_seed(seed),
+            start_us=time.time_ns() // 1_000,
+            step_us=step_for(rate, size=tenants * devices, malformed_every=every),
+            tenants=tenants,
+            devices=devices,
+            metrics=metrics,
+            lanes=connections,
+            malformed_every=every,
+            topic=topic,
+            qos=qos,
+        )
+        publisher = Publisher(url, fleet, rate=rate)
+        try:
+            uvloop.run(_publish(publisher, duration))
+        finally:
+            if ledger is not None:
+                save(publisher.ledger, ledger)
+
+
+@program.command()
+def verify(
+    *,
+    dsn: Annotated[str, typer.Option(help="The database to judge.")],
+    ledger: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="What was sent; once for each process.")
+    ],
+    report: Report = None,
+) -> None:
+    """Reconcile a database with what was sent: what is lost, doubled, altered or invented?"""
+    with _told_errors():
+        account = asyncio.run(oracle.verify(dsn, load(ledger)))
+    print_account(Console(), account)
+    if report is not None:
+        report.write_text(json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
+    raise typer.Exit(0 if account.holds else BROKEN)
+
+
+@program.command()
+def demo(
+    *,
+    duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
+    report: Report = None,
+    seed: Seed = None,
+) -> None:
+    """Run Penstock on private servers, load it, and account for every reading."""
+    with _told_errors():
+        account = demonstrate(Console(), seconds=duration, report=report, seed=_seed(seed))
+    raise typer.Exit(0 if account.holds else BROKEN)
+
+
+async def _publish(publisher: Publisher, seconds: float) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if seconds:
+        loop.call_later(seconds, stop.set)
+    telling = asyncio.create_task(_tell(publisher), name="tell")
+    try:
+        await publisher.run(stop)
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)
+    typer.echo(
+        f"{publisher.published:,} messages published,"
+        f" {publisher.ledger.acknowledged:,} acknowledged,"
+        f" {publisher.waiting:,} unanswered, {publisher.refused:,} refused,"
+        f" {publisher.reconnects:,} reconnects"
+    )
+
+
+async def _tell(publisher: Publisher) -> None:
+    before = 0
+    while True:
+        await asyncio.sleep(2)
+        published = publisher.published
+        typer.echo(f"{published:,} messages published, {(published - before) / 2:,.0f}/s")
+        before = published
+
+
+@contextmanager
+def _told_errors() -> Iterator[None]:
+    """End with a sentence where the outside, or an argument, is at fault."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    except (PublishError, OracleError, LedgerError, SandboxError, StackError, OSError) as error:
+        typer.echo(f"penstock-sim: {error}", err=True)
+        raise typer.Exit(UNDONE) from error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        typer.echo("penstock-sim: interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _seed(given: int | None) -> int:
+    return random.SystemRandom().getrandbits(32) if given is None else given
