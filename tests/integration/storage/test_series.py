@@ -95,6 +95,23 @@ async def test_daemons_that_create_the_same_series_at_once_agree_on_their_number
     ]
 
 
+async def test_everybody_creates_in_the_same_order_whatever_came_first(
+    storage: Storage, inspect: Database
+) -> None:
+    keys = grid(3, 4, 5)
+    index = index_of(*keys[::-7], *keys[1::3], *keys)
+
+    await resolve_all(storage, index)
+
+    for table, number, order in [
+        ("tenants", "tenant_id", "name"),
+        ("devices", "device_id", "tenant_id, name"),
+        ("series", "series_id", "device_id, metric"),
+    ]:
+        as_created = await inspect.rows(f"select {order} from {table} order by {number}")
+        assert as_created == sorted(as_created), table
+
+
 async def test_writers_with_new_devices_in_opposite_orders_do_not_deadlock(
     storage: Storage, inspect: Database
 ) -> None:
