@@ -39,28 +39,28 @@ add_guard() {
     as_root chmod 755 "$1"
 }
 
-# One line for each unit that starts with the machine or with another unit, and for each init script
-# that does.
+# The links by which units start with the machine or with another unit, and by which init scripts do.
 enabled_services() {
-    find /etc/systemd/system -path '*.wants/*' -type l -printf 'unit %f\n' 2>/dev/null || true
-    { find /etc/rc[2-5].d -name 'S*' -printf 'script %f\n' 2>/dev/null || true; } | sed 's/ S[0-9]*/ /'
+    find /etc/systemd/system -path '*.wants/*' -type l 2>/dev/null || true
+    find /etc/rc[2-5].d -name 'S*' 2>/dev/null || true
 }
 
 disable_services_other_than() {
-    local kind name
-    comm -13 <(sort -u <<<"$1") <(enabled_services | sort -u) | while read -r kind name; do
-        case $kind in
-            unit) disable_unit "$name" ;;
-            script) as_root update-rc.d "$name" disable ;;
+    local link
+    comm -13 <(sort <<<"$1") <(enabled_services | sort) | while read -r link; do
+        case $link in
+            /etc/rc*) disable_script "${link##*/S[0-9][0-9]}" ;;
+            *) disable_unit "$link" ;;
         esac
     done
 }
 
+disable_script() {
+    as_root update-rc.d "$1" disable
+}
+
+# Does what `systemctl disable --now` does, also where there is no systemd yet.
 disable_unit() {
-    if [ -d /run/systemd/system ]; then
-        as_root systemctl --quiet disable --now "$1"
-    else
-        # Remembers the choice for the package's next upgrade, and needs no running systemd.
-        as_root deb-systemd-helper disable "$1" >/dev/null
-    fi
+    as_root rm "$1"
+    [ ! -d /run/systemd/system ] || as_root systemctl --quiet stop "${1##*/}"
 }
