@@ -104,9 +104,9 @@ class Tapping:
 
     def _take_leave(self) -> None:
         if self._refused_messages:
-            remark(f"{self._refused_messages} messages were not readable, and are dead letters")
+            remark(f"messages that are dead letters: {self._refused_messages}")
         if self._printer.left_out:
-            remark(f"{self._printer.left_out} readings were left out: the output was too slow")
+            remark(f"readings left out, the output being too slow: {self._printer.left_out}")
 
 
 def tap_session(mqtt: Mqtt, suffix: str) -> Mqtt:

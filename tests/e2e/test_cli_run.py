@@ -1,0 +1,54 @@
+"""How `penstock run` ends when it cannot begin."""
+
+import json
+from pathlib import Path
+
+from penstock.cli.exits import ExitCode
+from penstock.storage.migrations import shipped_migrations
+from tests.support.command_line import penstock, write_config
+from tests.support.publishing import rows_of
+
+
+def test_a_faulty_configuration_ends_with_2_and_all_faults(tmp_path: Path) -> None:
+    config = write_config(tmp_path, mqtt={"qos": 7}, routes=[{"topic": "{tenant}"}])
+    done = penstock("run", "--config", config)
+    assert done.status == ExitCode.CONFIG
+    assert "mqtt.qos: " in done.errors
+    assert "routes[0].topic: {device} is missing" in done.errors
+    assert "Traceback" not in done.errors
+
+
+def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(
+    tmp_path: Path, mqtt_url: str, database: str
+) -> None:
+    config = write_config(
+        tmp_path,
+        mqtt={"url": mqtt_url},
+        storage={"dsn": database},
+        http={"listen": None},
+        log={"format": "json"},
+    )
+    penstock("migrate", "--config", config)
+    rows_of(database, "update schema_migrations set checksum = 'edited' returning 1")
+    done = penstock("run", "--config", config)
+    assert done.status == ExitCode.FATAL
+    events = [json.loads(line) for line in done.errors.splitlines()]
+    assert events[-1]["event"] == "stopped_by_error"
+    assert shipped_migrations()[0].name in events[-1]["error"]
+    assert "exception" not in events[-1]
+
+
+def test_the_log_level_of_the_command_line_wins(
+    tmp_path: Path, mqtt_url: str, database: str
+) -> None:
+    config = write_config(
+        tmp_path,
+        mqtt={"url": mqtt_url},
+        storage={"dsn": database},
+        http={"listen": None},
+        log={"format": "json", "level": "info"},
+    )
+    penstock("migrate", "--config", config)
+    rows_of(database, "update schema_migrations set checksum = 'edited' returning 1")
+    done = penstock("run", "--config", config, "--log-level", "error")
+    assert {json.loads(line)["level"] for line in done.errors.splitlines()} == {"critical"}
