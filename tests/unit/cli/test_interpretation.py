@@ -3,6 +3,7 @@ import json
 from typing import NamedTuple
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from penstock.decode import make_decoder
 from penstock.errors import Reason, Rejected
 from penstock.model import Batch
 from penstock.observability.metrics import SealCause
+from penstock.observability.sampling import SampledLog
 from penstock.pipeline.devices import TopicCache
 from penstock.pipeline.intake import Intake, Sealed
 from penstock.settings.tree import Registry, Route, Settings
@@ -104,10 +106,12 @@ async def in_the_daemon(message: Publish) -> Batch:
         max_entries=1000,
     )
     sealed: list[Sealed] = []
+    clock = ManualClock(NOW_US)
     intake = Intake(
         cache,
         sealed.append,
-        ManualClock(NOW_US),
+        clock,
+        SampledLog(structlog.get_logger(), clock),
         batch_rows=1_000_000,
         batch_bytes=1_000_000_000,
         flush_interval_seconds=1000,
