@@ -61,6 +61,6 @@ disable_script() {
 
 # Does what `systemctl disable --now` does, also where there is no systemd yet.
 disable_unit() {
-    as_root rm "$1"
+    as_root rm -f "$1"
     [ ! -d /run/systemd/system ] || as_root systemctl --quiet stop "${1##*/}"
 }
