@@ -15,7 +15,7 @@ from penstock.sandbox import Broker, SandboxError, make_certificates, programs
 from penstock.sandbox.ports import LOOPBACK
 
 CONNECT = bytes.fromhex("100d 0004 4d515454 05 02 000a 00 0000")
-CONNACK = 0x20
+CONNACK = b"\x20"
 SAVE_AT_ONCE = ("autosave_on_changes true", "autosave_interval 1")
 
 
@@ -111,29 +111,32 @@ def test_tls_lets_in_whom_the_authority_signed(folder: Path) -> None:
     certificates = make_certificates(folder / "tls")
     context = ssl.create_default_context(cafile=str(certificates.authority))
     with Broker(folder / "b", certificates=certificates, require_certificate=True) as broker:
-        # In TLS 1.3 the server looks at the client's certificate after the client's handshake.
-        with pytest.raises(OSError, match="certificate required"):
-            answer_by_tls(broker, context)
+        assert answer_by_tls(broker, context) == b""
         context.load_cert_chain(certificates.client, certificates.client_key)
-        assert answer_by_tls(broker, context)[0] == CONNACK
+        assert answer_by_tls(broker, context) == CONNACK
 
 
 def test_tls_needs_no_client_certificate_by_default(folder: Path) -> None:
     certificates = make_certificates(folder / "tls")
     with Broker(folder / "b", certificates=certificates) as broker:
         context = ssl.create_default_context(cafile=str(certificates.authority))
-        assert answer_by_tls(broker, context)[0] == CONNACK
+        assert answer_by_tls(broker, context) == CONNACK
         with pytest.raises(ssl.SSLCertVerificationError):
             answer_by_tls(broker, ssl.create_default_context())
 
 
 def answer_by_tls(broker: Broker, context: ssl.SSLContext) -> bytes:
+    """The first byte that the broker answers, or nothing when it ends the connection."""
     with (
         socket.create_connection((LOOPBACK, broker.tls_port)) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as connection,
     ):
-        connection.sendall(CONNECT)
-        return connection.recv(1)
+        # In TLS 1.3 the server judges the client's certificate after the client's handshake.
+        try:
+            connection.sendall(CONNECT)
+            return connection.recv(1)
+        except (ssl.SSLError, ConnectionError):
+            return b""
 
 
 async def test_named_users_are_let_in_and_nobody_else(folder: Path) -> None:
