@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts its connections after so many bytes towards the server."""
+"""A TCP proxy that cuts its connections at a chosen point of the conversation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,6 +14,8 @@ class CuttingProxy:
         self._port = 0
         self.bytes_left: int | None = None
         """How many more bytes reach the server before everything is cut; None cuts nothing."""
+        self.cut_instead_of: bytes | None = None
+        """The answer that the client is cut off from, though the server has given it."""
         self.cuts = 0
 
     @property
@@ -33,7 +35,7 @@ class CuttingProxy:
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(self._server.hostname, self._server.port)
-        answers = asyncio.create_task(_pour(server, to_client))
+        answers = asyncio.create_task(self._answer(server, to_client))
         while data := await client.read(65_536):
             kept = data if self.bytes_left is None else data[: self.bytes_left]
             to_server.write(kept)
@@ -48,8 +50,12 @@ class CuttingProxy:
         to_server.close()
         await asyncio.gather(answers, return_exceptions=True)
 
-
-async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while data := await source.read(65_536):
-        sink.write(data)
-    sink.close()
+    async def _answer(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        while data := await server.read(65_536):
+            if self.cut_instead_of is not None and self.cut_instead_of in data:
+                self.cuts += 1
+                self.cut_instead_of = None
+                to_client.transport.abort()
+                return
+            to_client.write(data)
+        to_client.close()

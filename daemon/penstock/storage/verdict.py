@@ -111,4 +111,5 @@ def _judge_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> PenstockErro
 
 
 def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line) or type(error).__name__

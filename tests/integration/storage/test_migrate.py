@@ -1,9 +1,11 @@
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from penstock import sandbox
 from penstock.errors import FatalError, Retryable
 from penstock.settings.secret import Secret
 from penstock.storage.migrate import migrate, pending
@@ -137,6 +139,15 @@ async def test_a_database_newer_than_the_code_is_refused(dsn: Secret) -> None:
 
     with pytest.raises(FatalError, match="newer than this Penstock"):
         await migrate(dsn, [FIRST])
+
+
+async def test_a_server_that_does_not_load_timescaledb_is_told_to(scratch: Path) -> None:
+    settings = {"shared_preload_libraries": ""}
+    with (
+        sandbox.Postgres(scratch / "bare", fsync=False, settings=settings) as server,
+        pytest.raises(FatalError, match="shared_preload_libraries"),
+    ):
+        await migrate(Secret(server.dsn))
 
 
 async def test_a_role_that_may_not_create_the_extension_is_told_who_may(

@@ -6,6 +6,7 @@ import pytest
 from penstock.model import SeriesIndex, SeriesKey
 from penstock.observability.metrics import StorageCounts
 from penstock.settings.tree import Storage
+from penstock.storage import series as series_module
 from penstock.storage.connection import connect
 from penstock.storage.series import forget, resolve
 from penstock.storage.store import TimescaleStore
@@ -76,6 +77,23 @@ async def test_resolving_what_exists_uses_up_no_numbers(
     assert newcomer.ids[0] == 2 * 3 * 4 + 1
     assert await inspect.value("select max(device_id) from devices") == 2 * 3 + 1
     assert await inspect.value("select max(tenant_id) from tenants") == 2 + 1
+
+
+async def test_any_number_of_series_is_resolved(
+    storage: Storage, inspect: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_module, "SERIES_AT_ONCE", 7)
+    index = index_of(*grid(2, 5, 3))
+
+    await resolve_all(storage, index)
+
+    rows = await inspect.rows(
+        "select tenants.name, devices.name, metric, series_id"
+        " from series join devices using (device_id) join tenants using (tenant_id)"
+    )
+    assert {SeriesKey(*names): number for *names, number in rows} == {
+        key: int(index.ids[number]) for number, key in enumerate(index.keys)
+    }
 
 
 async def test_daemons_that_create_the_same_series_at_once_agree_on_their_numbers(

@@ -288,6 +288,33 @@ async def test_a_connection_cut_in_the_middle_of_copy_stores_nothing_and_is_retr
         await store.close()
 
 
+@pytest.mark.parametrize(
+    ("readings", "answer"),
+    [([GOOD], b"COPY 1\0"), ([GOOD, Reading("state", value="on")], b"COMMIT\0")],
+    ids=["one statement", "a transaction"],
+)
+async def test_a_commit_whose_answer_is_lost_is_retried_and_stored_once(
+    storage: Storage, inspect: Database, readings: list[Reading], answer: bytes
+) -> None:
+    numbering = Numbering()
+    earlier = [reading._replace(ts_us=NOW_US - 1) for reading in readings]
+    async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
+        store = TimescaleStore(with_dsn(storage, lambda _: proxy.dsn), StorageCounts())
+        await store.store(batch(*earlier, numbering=numbering))
+        proxy.cut_instead_of = answer
+        with pytest.raises(Retryable):
+            await store.store(batch(*readings, numbering=numbering))
+        assert proxy.cuts == 1
+        assert await inspect.numbers() == [earlier[0], GOOD]
+
+        stored = await store.store(batch(*readings, numbering=numbering))
+
+        assert stored.inserted == {}
+        assert stored.duplicates == {"acme": len(readings)}
+        assert await inspect.numbers() == [earlier[0], GOOD]
+        await store.close()
+
+
 async def test_series_are_looked_up_anew_after_the_connection_was_lost(
     storage: Storage, inspect: Database
 ) -> None:
