@@ -52,7 +52,7 @@ class TimescaleStore:
     @property
     def status(self) -> DatabaseStatus:
         """How the database is, as far as is known without asking."""
-        if self._status.connected and any(session.closed for session in self._idle):
+        if self._status.connected and self._idle and all(each.closed for each in self._idle):
             return DatabaseStatus(connected=False, detail="the connection was lost")
         return self._status
 
@@ -88,6 +88,9 @@ class TimescaleStore:
         except Retryable as error:
             self._learn(DatabaseStatus(connected=False, detail=str(error)))
             raise
+        except PoisonError:
+            self._learn(CONNECTED)
+            raise
         self._learn(CONNECTED)
         return result
 
@@ -106,11 +109,11 @@ class TimescaleStore:
         return result
 
     async def _take_session(self) -> Session:
-        while self._idle:
-            session = self._idle.pop()
-            if not session.closed:
-                return session
+        for session in [session for session in self._idle if session.closed]:
+            self._idle.remove(session)
             self._discard(session)
+        if self._idle:
+            return self._idle.pop()
         connection = await connect(self._settings.dsn, self._settings.timeout_seconds)
         if self._numbers_in_doubt:
             self._forget_numbers()

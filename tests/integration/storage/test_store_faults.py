@@ -355,6 +355,26 @@ async def test_the_status_says_how_the_database_is(storage: Storage, inspect: Da
     await store.close()
 
 
+async def test_a_lost_connection_among_others_is_replaced_without_alarm(
+    storage: Storage, inspect: Database
+) -> None:
+    store, numbering = TimescaleStore(storage, StorageCounts()), Numbering()
+    readings = [Reading(metric) for metric in ("a", "b")]
+    await asyncio.gather(
+        *(store.store(batch(reading, numbering=numbering)) for reading in readings)
+    )
+    first, second = await inspect.sessions()
+
+    await inspect.run(f"select pg_terminate_backend({first})")
+    await inspect.until_no_session(f"pid = {first}")
+    await until(lambda: any(each.closed for each in store._idle), "the loss is noticed")
+
+    assert store.status.connected
+    assert (await store.check()).connected
+    assert await inspect.sessions() == [second]
+    await store.close()
+
+
 @pytest.mark.parametrize(("server", "session"), [("off", "on"), ("local", "local"), ("on", "on")])
 async def test_a_commit_is_on_disk_whatever_the_database_defaults_to(
     storage: Storage, inspect: Database, server: str, session: str
