@@ -64,12 +64,17 @@ class LaneEncoder:
         ]
         payload, self._fields = _payload_template(fleet)
         self._templates = self._encode_templates(payload)
-        self._payload_start = self._templates.shape[1] - len(payload)
+        self._payload_start: int = self._templates.shape[1] - len(payload)
 
     @property
     def packet_bytes(self) -> int:
         """Length of the PUBLISH packet of an envelope, as the publisher sends it."""
         return int(self._templates.shape[1])
+
+    @property
+    def payload_bytes(self) -> int:
+        """Length of the payload of an envelope."""
+        return self.packet_bytes - self._payload_start
 
     def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
         """Encode slots `first` to `stop`; with `duplicate`, as sent again (MQTT 5 §3.3.1.1)."""

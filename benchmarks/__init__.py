@@ -1,0 +1,1 @@
+"""Measures Penstock against the most that the broker can give."""
