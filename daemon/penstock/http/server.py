@@ -98,7 +98,8 @@ async def _bind(runner: web.AppRunner, listen: str) -> ListenAddress:
 
 
 def _binding_advice(error: OSError, listen: str) -> str:
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+    # From Python 3.13 on asyncio gives an address that no interface has no number.
+    if isinstance(error, socket.gaierror) or error.errno in {errno.EADDRNOTAVAIL, None}:
         return f"this machine has no address {listen}: use one that it has, or 127.0.0.1"
     if error.errno == errno.EADDRINUSE:
         return f"{listen} is in use by another program: stop it, or choose another port"
