@@ -121,6 +121,7 @@ class CompatSource(ReconnectingSource):
                     break
                 connection.keep_alive()
                 self._ask(self._subscriptions.again(self._clock.monotonic_seconds()))
+            await connection.linger()
         finally:
             connection.abort()
 

@@ -12,6 +12,9 @@ what aiomqtt does not pass on, and to close the socket without a farewell.
 """
 
 import asyncio
+import contextlib
+import os
+import socket
 import ssl
 from collections.abc import Sequence
 from typing import Protocol
@@ -34,6 +37,9 @@ from penstock.settings.tree import Mqtt
 
 _PACKETS_AT_ONCE = 200
 """Read in one go before the event loop does anything else."""
+
+_FAREWELL_SECONDS = 2.0
+"""How long the broker has to close the connection after our DISCONNECT."""
 
 _RETAIN_HANDLING = {
     "never": SubscribeOptions.RETAIN_DO_NOT_SEND,
@@ -93,6 +99,8 @@ class PahoConnection(aiomqtt.Client):
         self._paused = False
         self._may_pause = False
         self._abandoned = False
+        self._leaving = False
+        self._farewell: socket.socket | None = None
         self._inbox: list[Message] = []
         self._inbox_bytes = 0
         self._exactly_once: set[int] = set()
@@ -146,7 +154,20 @@ class PahoConnection(aiomqtt.Client):
 
     def leave(self) -> None:
         """Disconnect normally, after what is still to be sent."""
+        self._leaving = True
         self._client.disconnect()
+
+    async def linger(self) -> None:
+        """Read and drop what the broker still sends, until it closes the connection too.
+
+        Closing on unread bytes resets the connection and can take our last packets with it.
+        """
+        if self._farewell is None:
+            return
+        with self._farewell, contextlib.suppress(OSError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                while await self._loop.sock_recv(self._farewell, 65_536):
+                    pass
 
     def abort(self) -> None:
         """Close the socket at once, also one that is still being opened in another thread."""
@@ -245,6 +266,11 @@ class PahoConnection(aiomqtt.Client):
         sock: PahoSocket,  # noqa: ARG002
     ) -> None:
         self._loop.call_soon_threadsafe(self._opened)  # called in the thread that connects
+
+    def _on_socket_close(self, client: PahoClient, userdata: object, sock: PahoSocket) -> None:
+        super()._on_socket_close(client, userdata, sock)
+        if self._leaving and sock.fileno() >= 0:
+            self._farewell = socket.socket(fileno=os.dup(sock.fileno()))
 
     def _opened(self) -> None:
         if self._abandoned:
