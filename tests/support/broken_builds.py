@@ -1,6 +1,6 @@
 """Daemons broken on purpose, to show that the tests which guard a promise can fail.
 
-Run as `python -m tests.support.broken_builds BREAKAGE run --config FILE`.
+Run as `python tests/support/broken_builds.py BREAKAGE run --config FILE`.
 """
 
 import sys

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 TICK_SECONDS = 1.0
+READY_CHECK_SECONDS = 0.02
 DATABASE_CHECK_SECONDS = 2.0
 
 Phase = Literal["starting", "running", "stopping"]
@@ -120,6 +121,7 @@ class Daemon:
             for writer in self._flow.writers:
                 stages.create_task(writer.run(), name=writer.name)
             stages.create_task(self._flow.source.run(), name="source")
+            stages.create_task(self._announce(), name="announce")
             stages.create_task(self._latest.run(), name="latest")
             if not self._settings.registry.auto_register:
                 stages.create_task(self._devices.run(), name="devices")
@@ -145,16 +147,21 @@ class Daemon:
                 return
 
     async def _tick(self) -> None:
-        """Once a second: sample the rates, tell the service manager how we are."""
+        """Once a second: sample the rates, tell the service manager that we are alive."""
         while True:
             self._metrics.tick()
             self._flow.tick()
-            if self._phase == "starting" and self._flow.source.status.state == "subscribed":
-                self._phase = "running"
-                self._notifier.ready()
-                log.info("ready")
             self._notifier.watchdog()
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _announce(self) -> None:
+        """Say once that the daemon is ready: when the first subscription stands."""
+        while self._flow.source.status.state != "subscribed":
+            await asyncio.sleep(READY_CHECK_SECONDS)
+        if self._phase == "starting":
+            self._phase = "running"
+            self._notifier.ready()
+            log.info("ready")
 
     async def _watch_database(self) -> None:
         """Ask the database for a sign of life, so that health is right when nothing is stored."""

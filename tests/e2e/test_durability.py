@@ -1,0 +1,162 @@
+"""Nothing acknowledged is lost and nothing is stored twice, judged by the simulator's oracle.
+
+The same experiment is run on a daemon that is broken on purpose, to show that it can fail.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock import sandbox
+from tests.support import broken_builds
+from tests.support.daemon_process import PENSTOCK, DaemonProcess, wait_until
+from tests.support.publishing import locked
+
+SIMULATOR = (sys.executable, "-m", "penstock_simulator")
+BROKEN = (sys.executable, broken_builds.__file__)
+
+RATE = 2_000
+SECONDS = 12
+KILLS = 4
+
+
+class Load:
+    """A simulated fleet that publishes in a process of its own."""
+
+    def __init__(self, folder: Path, mqtt_url: str, prefix: str, *, malformed: float = 0.0) -> None:
+        self._ledger = folder / "ledger.npz"
+        self._report = folder / "report.json"
+        self.topic = f"{prefix}/{{tenant}}/{{device}}/telemetry"
+        self._process = subprocess.Popen(
+            [
+                *SIMULATOR, "run", "--url", mqtt_url, "--topic", self.topic,
+                "--rate", str(RATE), "--duration", str(SECONDS), "--malformed", str(malformed),
+                "--ledger", str(self._ledger),
+            ],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    @property
+    def publishing(self) -> bool:
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        assert self._process.wait(timeout=120) == 0
+
+    def account(self, dsn: str) -> dict[str, Any]:
+        """What the oracle says of the database."""
+        subprocess.run(
+            [
+                *SIMULATOR, "verify", "--dsn", dsn, "--ledger", str(self._ledger),
+                "--report", str(self._report),
+            ],
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        account: dict[str, Any] = json.loads(self._report.read_text())
+        return account
+
+
+def make_daemon(
+    folder: Path, mqtt_url: str, dsn: str, load_topic: str, command: tuple[str, ...] = PENSTOCK
+) -> DaemonProcess:
+    return DaemonProcess(
+        folder,
+        mqtt_url=mqtt_url,
+        dsn=dsn,
+        command=command,
+        routes=[{"topic": load_topic}],
+        settings={"storage": {"retry_max_seconds": 0.5}, "mqtt": {"reconnect_max_seconds": 0.5}},
+    )
+
+
+def kill_under_load(daemon: DaemonProcess, load: Load, dsn: str, seed: int) -> None:
+    """Kill and restart the daemon at seeded moments while the load lasts, then let it drain.
+
+    At every second moment a lock keeps the writers from committing what they hold.
+    """
+    moments = random.Random(seed)
+    for kill in range(KILLS):
+        time.sleep(moments.uniform(0.2, 1.0))
+        with locked(dsn, "readings") if kill % 2 else nullcontext():
+            time.sleep(0.3)
+            assert load.publishing, "the load ended before the last kill"
+            daemon.kill()
+        daemon.start()
+    load.end()
+    drain(daemon)
+
+
+def drain(daemon: DaemonProcess) -> None:
+    """Wait until the broker has nothing more to deliver."""
+
+    def quiet() -> bool:
+        before = daemon.metric("penstock_messages_received_total")
+        time.sleep(0.5)
+        return (
+            daemon.metric("penstock_mqtt_connected") == 1
+            and daemon.metric("penstock_messages_received_total") == before
+            and daemon.metric("penstock_mqtt_unacknowledged_messages") == 0
+            and daemon.metric("penstock_readings_in_flight") == 0
+        )
+
+    wait_until(quiet, "the broker's queue is empty")
+
+
+def test_kill_9_under_load_loses_and_doubles_nothing(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/{{tenant}}/{{device}}/telemetry"
+    with make_daemon(tmp_path, mqtt_url, database, topic) as daemon:
+        load = Load(tmp_path, mqtt_url, topic_prefix, malformed=0.01)
+        kill_under_load(daemon, load, database, seed=1)
+    account = load.account(database)
+    assert account["acknowledged"] >= 10_000
+    assert account["stored_readings"] == account["expected_readings"]
+    assert (account["lost"], account["duplicates"], account["corrupt"]) == (0, 0, 0)
+    assert account["dead_lettered"]
+
+
+def test_a_daemon_that_acknowledges_before_the_commit_is_caught(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/{{tenant}}/{{device}}/telemetry"
+    command = (*BROKEN, "acknowledge_before_commit")
+    with make_daemon(tmp_path, mqtt_url, database, topic, command) as daemon:
+        load = Load(tmp_path, mqtt_url, topic_prefix)
+        kill_under_load(daemon, load, database, seed=1)
+    assert load.account(database)["lost"] > 0
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_broker_restart_loses_and_doubles_nothing(
+    tmp_path: Path, database: str, topic_prefix: str, end: str
+) -> None:
+    topic = f"{topic_prefix}/{{tenant}}/{{device}}/telemetry"
+    with (
+        sandbox.scratch_folder() as folder,
+        sandbox.Broker(folder / "broker") as broker,
+        make_daemon(tmp_path, broker.url, database, topic) as daemon,
+    ):
+        # A killed broker knows the session from the first time that it saved itself after it.
+        if end == "kill":
+            wait_until(
+                lambda: any(broker.folder.rglob("mosquitto.db")), "the broker has saved the session"
+            )
+        load = Load(tmp_path, broker.url, topic_prefix)
+        for _ in range(2):
+            time.sleep(1.5)
+            (broker.stop if end == "stop" else broker.kill)()
+            broker.start()
+        load.end()
+        drain(daemon)
+        account = load.account(database)
+    assert account["acknowledged"] >= 10_000
+    assert (account["lost"], account["duplicates"], account["corrupt"]) == (0, 0, 0)
