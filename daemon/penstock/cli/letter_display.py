@@ -17,7 +17,7 @@ def as_row(letter: StoredDeadLetter) -> tuple[str, ...]:
     """The cells under `HEADING`."""
     return (
         str(letter.id),
-        _time(letter.received_at),
+        _time(letter.received_at, "seconds"),
         letter.status,
         letter.reason,
         letter.tenant or "",
@@ -74,5 +74,5 @@ def _as_text(payload: bytes) -> str | None:
     return text if text.translate({9: None, 10: None, 13: None}).isprintable() else None
 
 
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _time(moment: datetime, precision: str = "microseconds") -> str:
+    return moment.isoformat(timespec=precision).replace("+00:00", "Z")

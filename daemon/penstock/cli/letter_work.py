@@ -114,7 +114,10 @@ async def _admission(settings: Settings) -> Admission:
     if settings.registry.auto_register:
         return anyone
     devices = KnownDevices(settings.storage, settings.registry)
-    await devices.refresh()
+    try:
+        await devices.refresh()
+    finally:
+        devices.close()
     return devices.is_registered
 
 

@@ -11,6 +11,10 @@ from datetime import UTC, datetime
 import typer
 
 
+_KEPT_ON_ONE_LINE_CHARACTERS = 20
+"""Columns up to this width are not broken to make room for wider ones."""
+
+
 def say(text: str) -> None:
     """Print a line of the result."""
     typer.echo(text)
@@ -64,7 +68,10 @@ def _print_ruled(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*heading, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, *cells in zip(heading, *lines, strict=True):
+        short = max(map(len, cells), default=0) <= _KEPT_ON_ONE_LINE_CHARACTERS
+        table.add_column(name, overflow="fold", no_wrap=short)
     for line in lines:
         table.add_row(*line)
     Console(markup=False, highlight=False).print(table)

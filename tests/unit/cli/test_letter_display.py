@@ -32,7 +32,7 @@ def with_payload(payload: bytes) -> StoredDeadLetter:
 def test_a_row_has_a_cell_for_each_heading_and_no_payload() -> None:
     assert dict(zip(HEADING, as_row(LETTER), strict=True)) == {
         "id": "7",
-        "received": "2026-01-31T08:00:00.123Z",
+        "received": "2026-01-31T08:00:00Z",
         "status": "new",
         "reason": "malformed",
         "tenant": "acme",
@@ -87,9 +87,9 @@ def test_all_that_is_known_is_shown_and_nothing_that_is_not() -> None:
     )
     assert list(as_lines(full)) == [
         "id           7",
-        "received     2026-01-31T08:00:00.123Z",
+        "received     2026-01-31T08:00:00.123456Z",
         "status       replayed",
-        "replayed     2026-02-01T00:00:00.000Z",
+        "replayed     2026-02-01T00:00:00.000000Z",
         "reason       malformed",
         "detail       not an envelope",
         "sqlstate     22003",
