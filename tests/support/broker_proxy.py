@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 class BrokerProxy:
     """Between a client and the broker that `url` names."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, host: str) -> None:
         self._broker = urlsplit(url)
+        self._host = host
         self._port = 0
         self._connections: set[asyncio.StreamWriter] = set()
         self.bytes_to_client = 0
@@ -18,7 +19,7 @@ class BrokerProxy:
     @property
     def url(self) -> str:
         """The broker's URL through the proxy."""
-        return self._broker._replace(netloc=f"127.0.0.1:{self._port}").geturl()
+        return self._broker._replace(netloc=f"{self._host}:{self._port}").geturl()
 
     def cut(self) -> None:
         """Reset every connection, as a failing network does."""
@@ -52,15 +53,15 @@ class BrokerProxy:
 
     async def listen(self) -> asyncio.Server:
         """Take connections on a free port."""
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self.serve, self._host, 0)
         self._port = server.sockets[0].getsockname()[1]
         return server
 
 
 @asynccontextmanager
-async def broker_proxy(url: str) -> AsyncIterator[BrokerProxy]:
+async def broker_proxy(url: str, *, listen_on: str = "127.0.0.1") -> AsyncIterator[BrokerProxy]:
     """A proxy for the length of the context."""
-    proxy = BrokerProxy(url)
+    proxy = BrokerProxy(url, listen_on)
     server = await proxy.listen()
     try:
         yield proxy

@@ -50,9 +50,9 @@ def unanswered(endpoint: Endpoint) -> Refusal:
     """The broker took the connection and closed it instead of answering."""
     return _refusal(
         "closed_unanswered",
-        f"{endpoint} closed the connection without an answer: see the broker's log; check whether "
-        'the listener expects TLS or a client certificate, or set mqtt.protocol to "3.1.1" for an '
-        "old broker",
+        f"{endpoint} closed the connection without an answer: see the broker's log; check mqtt.url "
+        "and whether the listener expects TLS or a client certificate, or set mqtt.protocol to "
+        '"3.1.1" for an old broker',
     )
 
 

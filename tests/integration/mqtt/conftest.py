@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from penstock import sandbox
 from penstock.sandbox.endpoints import MQTT_VARIABLE
@@ -44,18 +45,15 @@ def url(way: str, any_broker: sandbox.Broker) -> str:
 @pytest.fixture
 def settings(way: str, url: str) -> MakeSettings:
     """Settings for this way, a client id of its own and short delays."""
-    client_id = f"source-{secrets.token_hex(6)}"
+    defaults = Mqtt(
+        url=url,
+        protocol="3.1.1" if way == "3.1.1" else "5",
+        client_id=f"source-{secrets.token_hex(6)}",
+        reconnect_min_seconds=0.02,
+        reconnect_max_seconds=0.2,
+    )
 
     def make(**changes: object) -> Mqtt:
-        return Mqtt(
-            **{
-                "url": url,
-                "protocol": "3.1.1" if way == "3.1.1" else "5",
-                "client_id": client_id,
-                "reconnect_min_seconds": 0.02,
-                "reconnect_max_seconds": 0.2,
-                **changes,
-            }  # type: ignore[arg-type]
-        )
+        return replace(defaults, **changes)
 
     return make
