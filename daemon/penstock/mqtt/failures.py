@@ -66,16 +66,18 @@ def no_websocket(endpoint: Endpoint, error: Exception) -> Refusal:
 
 
 def _tls_failed(endpoint: Endpoint, error: ssl.SSLError) -> Refusal:
+    # Python does not promise these attributes of an error that it did not raise itself.
+    why = getattr(error, "verify_message", None) or getattr(error, "reason", None) or str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
         return _refusal(
             "certificate_not_trusted",
-            f"the certificate of {endpoint} is not trusted ({error.verify_message}): check "
+            f"the certificate of {endpoint} is not trusted ({why}): check "
             "mqtt.tls.ca_file, and that mqtt.url names the host as the certificate does",
             patient=True,
         )
     return _refusal(
         "tls_failed",
-        f"TLS with {endpoint} failed ({error.reason or error}): check that the listener expects "
+        f"TLS with {endpoint} failed ({why}): check that the listener expects "
         "TLS, and mqtt.tls.cert_file when it asks for a client certificate",
         patient=True,
     )
