@@ -8,7 +8,7 @@ import msgspec
 from penstock.cli.output import printable
 from penstock.storage.dead_letters import StoredDeadLetter
 
-HEADING = ("id", "received", "status", "reason", "tenant", "device", "topic", "detail")
+HEADING = ("id", "received", "status", "reason", "origin", "detail")
 
 _HEX_BYTES_A_LINE = 32
 
@@ -20,9 +20,8 @@ def as_row(letter: StoredDeadLetter) -> tuple[str, ...]:
         _time(letter.received_at, "seconds"),
         letter.status,
         letter.reason,
-        letter.tenant or "",
-        letter.device or "",
-        letter.topic or "",
+        # A single reading that the database refused has no topic.
+        letter.topic or f"{letter.tenant}/{letter.device}",
         letter.detail,
     )
 

@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 
 import typer
 
-
-_KEPT_ON_ONE_LINE_CHARACTERS = 20
-"""Columns up to this width are not broken to make room for wider ones."""
+_SOME_ROOM = 20
+_BETWEEN_COLUMNS = 3
 
 
 def say(text: str) -> None:
@@ -57,7 +56,7 @@ def rfc3339(ts_us: int) -> str:
 
 
 def _print_bare(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(heading, *lines, strict=True)]
+    widths = _widths(heading, lines)
     for line in (heading, *lines):
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         say("  ".join(cells).rstrip())
@@ -68,10 +67,24 @@ def _print_ruled(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> None
     from rich.console import Console
     from rich.table import Table
 
+    console = Console(markup=False, highlight=False)
     table = Table(box=box.SIMPLE_HEAD)
-    for name, *cells in zip(heading, *lines, strict=True):
-        short = max(map(len, cells), default=0) <= _KEPT_ON_ONE_LINE_CHARACTERS
-        table.add_column(name, overflow="fold", no_wrap=short)
+    widths = _widths(heading, lines)
+    whole = _kept_whole(widths, console.width)
+    for name, width in zip(heading, widths, strict=True):
+        table.add_column(name, overflow="fold", no_wrap=width <= whole)
     for line in lines:
         table.add_row(*line)
-    Console(markup=False, highlight=False).print(table)
+    console.print(table)
+
+
+def _widths(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(heading, *lines, strict=True)]
+
+
+def _kept_whole(widths: Sequence[int], terminal_width: int) -> int:
+    """The width up to which columns need not be folded to leave the wider ones some room."""
+    wider = [width for width in widths if width > _SOME_ROOM]
+    kept = sum(widths) - sum(wider)
+    needed = kept + _SOME_ROOM * len(wider) + _BETWEEN_COLUMNS * len(widths)
+    return _SOME_ROOM if needed <= terminal_width else 0

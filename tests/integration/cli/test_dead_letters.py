@@ -107,19 +107,8 @@ class TestList:
     ) -> None:
         store(schema, [letter(b"\xff", correlation_id="job-7")])
         heading, row = dead_letters(config, "list").lines
-        assert heading.split() == [
-            *("id", "received", "status", "reason", "tenant", "device", "topic", "detail")
-        ]
-        assert row.split()[2:] == [
-            "new",
-            "malformed",
-            "acme",
-            "pump",
-            TOPIC,
-            "not",
-            "an",
-            "envelope",
-        ]
+        assert heading.split() == ["id", "received", "status", "reason", "origin", "detail"]
+        assert row.split()[2:] == ["new", "malformed", TOPIC, "not", "an", "envelope"]
         (line,) = dead_letters(config, "list", "--json").lines
         fields = json.loads(line)
         assert fields["payload_hex"] == "ff"

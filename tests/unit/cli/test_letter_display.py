@@ -35,16 +35,13 @@ def test_a_row_has_a_cell_for_each_heading_and_no_payload() -> None:
         "received": "2026-01-31T08:00:00Z",
         "status": "new",
         "reason": "malformed",
-        "tenant": "acme",
-        "device": "pump",
-        "topic": "devices/acme/pump/telemetry",
+        "origin": "devices/acme/pump/telemetry",
         "detail": "not an envelope",
     }
 
 
-def test_a_row_of_unknown_origin_has_empty_cells() -> None:
-    letter = msgspec.structs.replace(LETTER, tenant=None, device=None, topic=None)
-    assert as_row(letter)[4:7] == ("", "", "")
+def test_a_reading_without_a_topic_is_listed_under_its_device() -> None:
+    assert as_row(msgspec.structs.replace(LETTER, topic=None))[4] == "acme/pump"
 
 
 def test_a_payload_of_text_is_shown_as_it_is() -> None:
