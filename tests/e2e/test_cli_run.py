@@ -1,6 +1,8 @@
 """How `penstock run` ends when it cannot begin."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from penstock.cli.exits import ExitCode
@@ -36,6 +38,27 @@ def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(
     assert events[-1]["event"] == "stopped_by_error"
     assert shipped_migrations()[0].name in events[-1]["error"]
     assert "exception" not in events[-1]
+
+
+def test_a_bug_ends_with_1_and_its_traceback_is_one_line_of_the_log(tmp_path: Path) -> None:
+    config = write_config(tmp_path, log={"format": "json"})
+    broken = (
+        "from penstock.app import daemon\n"
+        "async def serve(settings): raise KeyError('a bug')\n"
+        "daemon.serve = serve\n"
+        "from penstock.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", broken, "run", "--config", config],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == ExitCode.BUG
+    event = json.loads(done.stderr)
+    assert event["level"] == "critical"
+    assert "KeyError: 'a bug'" in event["exception"]
 
 
 def test_the_log_level_of_the_command_line_wins(
