@@ -156,7 +156,7 @@ class Daemon:
 
     async def _announce(self) -> None:
         """Say once that the daemon is ready: when the first subscription stands."""
-        while self._flow.source.status.state != "subscribed":
+        while self._flow.source.status.state != "subscribed":  # noqa: ASYNC110 - sources are polled
             await asyncio.sleep(READY_CHECK_SECONDS)
         if self._phase == "starting":
             self._phase = "running"
