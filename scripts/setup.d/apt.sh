@@ -99,5 +99,6 @@ archive_uri() {
 }
 
 release_codename() {
+    # shellcheck source=/dev/null
     (. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
 }
