@@ -1,9 +1,9 @@
 """How many messages a subject has taken so far, asked from outside without disturbing it.
 
 All packets of a fleet without malformed messages are equally long, so the bytes that a subject
-has read from its socket, or written to /dev/null, count its messages. Where a library reads with
-recv(2), which the kernel does not count, the subject itself keeps a counter in a file mapped into
-memory.
+has read from its socket, or written to /dev/null, count its messages (what it reads besides is
+little, and matters only to how far the generator runs ahead). Where a library reads with recv(2),
+which the kernel does not count, the subject itself keeps a counter in a file mapped into memory.
 """
 
 import mmap
