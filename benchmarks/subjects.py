@@ -14,14 +14,13 @@ import asyncpg
 
 from benchmarks.aiomqtt_loop import RECEIVE_MAXIMUM
 from benchmarks.processes import running
-from benchmarks.progress import Gauge, new_counter, read_gauge, written_gauge
+from benchmarks.progress import Gauge, new_counter, passed_gauge, read_gauge
 from penstock.sandbox.databases import execute
 from penstock.sandbox.programs import find_program
 from penstock_simulator.stack import Daemon, fresh_database
 
 TOPIC_FILTER = "devices/+/+/telemetry"
-NEWLINE_BYTES = 1
-
+_NEWLINE_BYTES = 1
 _SUBSCRIBED_SECONDS = 0.5
 
 
@@ -61,7 +60,8 @@ def null_sink(bench: Bench, packet: Packet) -> Iterator[Subject]:
     ]
     with running(command, stdout=subprocess.DEVNULL) as process:
         time.sleep(_SUBSCRIBED_SECONDS)
-        gauge = written_gauge(process.pid, packet.payload_bytes + NEWLINE_BYTES)
+        line_bytes = packet.payload_bytes + _NEWLINE_BYTES
+        gauge = passed_gauge(process.pid, packet.packet_bytes, line_bytes)
         yield Subject(process.pid, gauge)
 
 
