@@ -48,10 +48,11 @@ class Peer:
     def __init__(self) -> None:
         self.connections: list[asyncio.StreamWriter] = []
         self.received: list[mqtt5.Packet] = []
+        self.greeting = CONNACK
         self.port = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK)
+        writer.write(self.greeting)
         held = b""
         while data := await reader.read(65_536):
             held += data
@@ -100,6 +101,21 @@ async def test_packets_that_come_one_by_one_are_gathered() -> None:
             await until(lambda: len(recorder.received) >= 2_000, "all messages")
     assert recorder.payloads() == [b"%d" % number for number in range(2_000)]
     assert len(recorder.pieces) < 1_000
+
+
+@production_loop
+async def test_messages_that_come_with_connack_wait_while_paused() -> None:
+    recorder = Recorder(acknowledging=True)
+    async with peer() as broker:
+        broker.greeting = CONNACK + mqtt5.PublishPacket("a", b"x").write()
+        settings = Mqtt(url=f"mqtt://127.0.0.1:{broker.port}")
+        async with running(settings, ["a"], recorder, subscribed=False, paused=True) as source:
+            await until(lambda: broker.connections, "subscribed")
+            await asyncio.sleep(0.05)  # in which a source that does not pause would deliver
+            assert recorder.received == []
+            source.resume()
+            await until(lambda: recorder.received, "the message")
+    assert recorder.payloads() == [b"x"]
 
 
 @production_loop
