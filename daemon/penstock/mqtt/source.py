@@ -42,11 +42,27 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not subscribed, in words for an operator; empty when all is well."""
 
 
+class Traffic(msgspec.Struct):
+    """Counts since the start, to be read at any time."""
+
+    messages_received: int = 0
+    bytes_received: int = 0
+    """Read from the network; through aiomqtt the topics and payloads alone."""
+    acknowledgements_sent: int = 0
+    pings_sent: int = 0
+    """Not counted through aiomqtt."""
+    connections_accepted: int = 0
+    connections_ended: int = 0
+    """Attempts that failed included; `stop` not."""
+
+
 class Source(Protocol):
     """A broker's messages, delivered to an `Intake`, acknowledged when told to."""
 
     @property
     def status(self) -> SourceStatus: ...
+    @property
+    def traffic(self) -> Traffic: ...
 
     async def run(self) -> None:
         """Connect, subscribe and deliver, reconnecting with backoff, until `stop` is called.
