@@ -315,6 +315,32 @@ def test_an_unregistered_device_is_refused_until_it_is_registered(
         wait_until(stored, "a reading of the registered device")
 
 
+def test_a_device_that_is_registered_no_more_is_refused_again(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        registry={"auto_register": False, "refresh_seconds": 0.2},
+    )
+    topic = f"{topic_prefix}/acme/pump/telemetry"
+    with daemon:
+        rows_of(database, "select register_device('acme', 'pump')")
+
+        def published(query: str) -> bool:
+            publish(mqtt_url, [(topic, envelope(1))])
+            return bool(rows_of(database, query))
+
+        wait_until(lambda: published(TELEMETRY), "a reading of the registered device")
+        for table in ("latest", "series", "devices"):
+            rows_of(database, f"delete from {table}")
+        rows_of(database, "delete from dead_letters")
+        wait_until(lambda: published(DEAD_LETTERS), "a refusal of the device that is gone")
+        assert rows_of(database, "select name from devices") == []
+
+
 def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
     daemon: DaemonProcess,
 ) -> None:

@@ -89,6 +89,7 @@ class Daemon:
         self._phase: Phase = "starting"
         self._latest = Latest(settings.storage, clock)
         self._devices = KnownDevices(settings.storage, settings.registry)
+        self._followed_generation = self._devices.generation
         self._store = TimescaleStore(settings.storage, self._metrics.storage, self._latest)
         self._flow = Flow(settings, self._store, self._admitted, self._metrics, clock)
 
@@ -151,8 +152,15 @@ class Daemon:
         while True:
             self._metrics.tick()
             self._flow.tick()
+            self._follow_registrations()
             self._notifier.watchdog()
             await asyncio.sleep(TICK_SECONDS)
+
+    def _follow_registrations(self) -> None:
+        """Have devices admitted anew once the known ones may be others."""
+        if self._followed_generation != self._devices.generation:
+            self._followed_generation = self._devices.generation
+            self._flow.topics.forget_topics()
 
     async def _announce(self) -> None:
         """Say once that the daemon is ready: when the first subscription stands."""
