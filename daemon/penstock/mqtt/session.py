@@ -287,7 +287,7 @@ class Session:
 
     def _subscribe(self, wanted: Sequence[str]) -> None:
         for asked in in_packets(wanted, self._largest_packet_bytes):
-            self._last_packet_id += 1
+            self._last_packet_id = self._last_packet_id % 65_535 + 1  # never 0 (MQTT 5 §2.2.1)
             self._asked[self._last_packet_id] = asked
             self._output.append(handshake.subscribe(self._settings, self._last_packet_id, asked))
 

@@ -19,7 +19,7 @@ from penstock.model import Message
 
 
 class Intake(Protocol):
-    """What a source feeds. Both calls are synchronous and must not raise."""
+    """What a source feeds. Both calls are synchronous; what they raise ends the source."""
 
     def connected(self, connection: int) -> None:
         """A new connection was accepted by the broker; what follows was received on it."""
@@ -67,8 +67,9 @@ class Source(Protocol):
     async def run(self) -> None:
         """Connect, subscribe and deliver, reconnecting with backoff, until `stop` is called.
 
-        Raises `FatalError` when reconnecting can never help. Cancelling it closes the socket at
-        once.
+        No refusal of the broker ends it: what is refused now may be allowed later, and `status`
+        says why it waits. An error of the intake ends it, and is raised: what was handed over is
+        not acknowledged, so nothing is lost. Cancelling it closes the socket at once.
         """
         ...
 
@@ -80,11 +81,14 @@ class Source(Protocol):
         ...
 
     def pause(self) -> None:
-        """Take no more messages, so that TCP holds the broker back; keepalive goes on."""
+        """Hand on no more messages, so that TCP holds the broker back; keepalive goes on.
+
+        May be called from within `Intake.accept`, whose messages are handed over already.
+        """
         ...
 
     def resume(self) -> None:
-        """Read again after `pause`."""
+        """Go on after `pause`, in the event loop's next round: never within the caller's work."""
         ...
 
     async def stop(self) -> None:
