@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from penstock import sandbox
-from penstock.sandbox.ports import LOOPBACK
+from penstock.sandbox.ports import LOOPBACK, free_port
 from tests.support.daemon_process import DaemonProcess, wait_until
 from tests.support.publishing import locked, publish, rows_of
 
@@ -246,6 +246,26 @@ def test_a_daemon_started_before_its_database_waits_and_says_so(
             wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
         finally:
             daemon.kill()
+
+
+def test_attempts_to_reach_a_broker_that_is_not_there_are_counted(
+    tmp_path: Path, database: str, topic_prefix: str
+) -> None:
+    nobody = f"mqtt://{LOOPBACK}:{free_port()}"
+    daemon = make_daemon(
+        tmp_path,
+        nobody,
+        database,
+        topic_prefix,
+        mqtt={"reconnect_min_seconds": 0.01, "reconnect_max_seconds": 0.02},
+    )
+    daemon.start(ready=False)
+    try:
+        retries = "penstock_retries_total"
+        wait_until(lambda: daemon.metric(retries, operation="mqtt_connect") > 2, "retries")
+        assert daemon.metric("penstock_mqtt_connections_total") == 0
+    finally:
+        daemon.kill()
 
 
 def test_an_outage_holds_the_broker_back_and_memory_stays_bounded(

@@ -150,6 +150,7 @@ class Daemon:
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
         while True:
+            self._metrics.retries[Retry.MQTT_CONNECT] = self._flow.source.traffic.connections_ended
             self._metrics.tick()
             self._flow.tick()
             self._follow_registrations()
