@@ -5,6 +5,10 @@ sandbox's, under the configuration that we ship (persistence on), and the same p
 the JSON, `aiomqtt` is the loop that speaks MQTT 5, as the null sink and Penstock do; the table
 has the one that speaks 3.1.1 as well.
 
+The null sink is not quite the most that the broker can give: it reads message by message, and to
+wake it for each costs the broker more than to write to a reader that is busy. So a ratio can exceed
+1.
+
 The exit status is 0 when it was measured, whatever the figures; 1 when a measurement could not be
 made, or when something that was stored does not add up.
 """

@@ -36,8 +36,8 @@ def cost(windows: Windows, qos: int, subject: str) -> float:
 
 
 def print_results(console: Console, windows: Windows, latency: Latency) -> None:
-    """Print medians as a table."""
-    table = Table("", "messages/s", "of null sink", "CPU µs a message", "of null sink")
+    """Print medians as a table; ratios are to the null sink."""
+    table = Table("", "messages/s", "ratio", "CPU µs/message", "ratio")
     for column in table.columns[1:]:
         column.justify = "right"
     for qos in (0, 1):
@@ -61,9 +61,9 @@ def print_results(console: Console, windows: Windows, latency: Latency) -> None:
 
 _NAMES = {
     NULL_SINK: "mosquitto_sub to nowhere",
-    AIOMQTT: "aiomqtt loop, MQTT 5",
-    AIOMQTT_311: "aiomqtt loop, MQTT 3.1.1",
-    PENSTOCK: "Penstock to committed rows",
+    AIOMQTT: "aiomqtt, MQTT 5",
+    AIOMQTT_311: "aiomqtt, MQTT 3.1.1",
+    PENSTOCK: "Penstock, committed",
 }
 
 
