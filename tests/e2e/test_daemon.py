@@ -11,7 +11,7 @@ import pytest
 
 from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
-from tests.support.daemon_process import DaemonProcess, wait_until
+from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
 from tests.support.publishing import locked, publish, rows_of
 
 TELEMETRY = "select tenant, device, metric, value, quality from telemetry order by 1, 2, 3, ts"
@@ -359,6 +359,20 @@ def test_a_device_that_is_registered_no_more_is_refused_again(
         rows_of(database, "delete from dead_letters")
         wait_until(lambda: published(DEAD_LETTERS), "a refusal of the device that is gone")
         assert rows_of(database, "select name from devices") == []
+
+
+def test_a_bug_in_a_timer_ends_the_daemon_and_loses_nothing(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(tmp_path, mqtt_url, database, topic_prefix)
+    sound, daemon.command = daemon.command, (*BROKEN, "fail_in_a_timer")
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/t/d/telemetry", envelope(1))])
+    wait_until(lambda: not daemon.running, "the end of the daemon")
+    assert "a bug in a timer" in daemon.log_path.read_text()
+    daemon.command = sound
+    with daemon:
+        wait_for_rows(database, TELEMETRY, 1)
 
 
 def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(

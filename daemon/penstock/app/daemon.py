@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import signal
 from random import random
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -51,6 +51,7 @@ async def serve(settings: Settings) -> None:
     """
     stop_requested = asyncio.Event()
     run = asyncio.ensure_future(Daemon(settings, SystemClock()).run(stop_requested))
+    bugs: list[BaseException] = []
 
     def stop(name: str) -> None:
         if stop_requested.is_set():
@@ -60,12 +61,23 @@ async def serve(settings: Settings) -> None:
             log.info("shutdown_requested", signal=name)
             stop_requested.set()
 
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the daemon over an error in a timer or a callback, which nobody else would see."""
+        if "handle" in context and "exception" in context:
+            bugs.append(context["exception"])
+            run.cancel()
+        else:
+            loop.default_exception_handler(context)
+
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(fail)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     try:
         await run
     except asyncio.CancelledError:
+        if bugs:
+            raise bugs[0] from None
         raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
     except BaseExceptionGroup as group:
         raise _cause(group) from None
