@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS = 60.0
@@ -18,14 +19,18 @@ def cpu_seconds(process_id: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
-def bytes_read(process_id: int) -> int:
-    """Bytes that a process took with read(2), from sockets too (but not with recv(2))."""
-    return _io(process_id, "rchar")
+class IoBytes(NamedTuple):
+    """What a process took with read(2) and gave to write(2), sockets and pipes included."""
+
+    read: int
+    written: int
 
 
-def bytes_written(process_id: int) -> int:
-    """Bytes that a process gave to write(2)."""
-    return _io(process_id, "wchar")
+def io_bytes(process_id: int) -> IoBytes:
+    """What a process has read and written so far."""
+    lines = Path(f"/proc/{process_id}/io").read_text().splitlines()
+    counts = dict(line.split(": ") for line in lines)
+    return IoBytes(int(counts["rchar"]), int(counts["wchar"]))
 
 
 @contextmanager
@@ -46,11 +51,3 @@ def end(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def _io(process_id: int, name: str) -> int:
-    for line in Path(f"/proc/{process_id}/io").read_text().splitlines():
-        key, _, value = line.partition(": ")
-        if key == name:
-            return int(value)
-    raise ValueError(f"the kernel does not account for {name}")

@@ -93,11 +93,12 @@ archive_uri() {
     # apt's own placeholders, not the shell's.
     # shellcheck disable=SC2016
     uri=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-        "Codename: $(release_codename)" 'Component: main' 'Origin: Debian' | head -n 1)
+        "Codename: $(release_codename)" 'Component: main' 'Origin: Debian' | sed -n 1p)
     [ -n "$uri" ] || fail "apt's configuration names no archive for $(release_codename)."
     echo "$uri"
 }
 
 release_codename() {
+    # shellcheck source=/dev/null
     (. /etc/os-release && echo "${VERSION_CODENAME:-unknown}")
 }

@@ -4,12 +4,21 @@ readonly VENV=.venv
 readonly LOCK=requirements-dev.lock
 readonly VENV_STAMP=$VENV/.penstock-setup
 
+# Sets BASE_PYTHON, which the virtual environment is made with; not needed where one is already.
+choose_python() {
+    venv_usable && return
+    for BASE_PYTHON in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3}; do
+        python_new_enough "$BASE_PYTHON" && return
+    done
+    explain_requirements "Python 3.11 or newer was not found."
+}
+
 python_venv_ready() {
-    venv_usable || "$(base_python)" -c 'import ensurepip, venv' 2>/dev/null
+    venv_usable || "$BASE_PYTHON" -c 'import ensurepip, venv' 2>/dev/null
 }
 
 python_venv_plan() {
-    plan "Debian's python$(python_minor)-venv, so that $(base_python) can make virtual environments"
+    plan "Debian's python$(python_minor)-venv, so that $BASE_PYTHON can make virtual environments"
 }
 
 python_venv_install() {
@@ -25,7 +34,8 @@ python_packages_plan() {
 }
 
 python_packages_install() {
-    venv_usable || "$(base_python)" -m venv --clear $VENV
+    say "Installing the Python packages"
+    venv_usable || logged "$BASE_PYTHON" -m venv --clear $VENV
     rm -f "$VENV_STAMP"
     venv_pip install --require-hashes --requirement $LOCK
     venv_pip install --no-deps --no-build-isolation --editable .
@@ -37,22 +47,11 @@ venv_usable() {
 }
 
 venv_pip() {
-    $VENV/bin/python -m pip --quiet --disable-pip-version-check "$@"
+    logged $VENV/bin/python -m pip --disable-pip-version-check --no-input "$@"
 }
 
 venv_fingerprint() {
     cat $LOCK pyproject.toml daemon/penstock/__init__.py | sha256sum
-}
-
-base_python() {
-    local python
-    for python in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3}; do
-        if python_new_enough "$python"; then
-            command -v "$python"
-            return
-        fi
-    done
-    explain_requirements "Python 3.11 or newer was not found."
 }
 
 python_new_enough() {
@@ -60,5 +59,5 @@ python_new_enough() {
 }
 
 python_minor() {
-    "$(base_python)" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+    "$BASE_PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 }

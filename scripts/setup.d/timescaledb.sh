@@ -53,7 +53,8 @@ timescaledb_package() {
     for package in $(apt-cache search --names-only '^postgresql-[0-9]+-timescaledb$' |
         cut -d ' ' -f 1 | sort -V); do
         version=$(cut -d - -f 2 <<<"$package")
-        [ "$version" -ge $POSTGRESQL_OLDEST ] && [ -n "$(apt_candidate "$package")" ] || continue
+        [ "$version" -ge $POSTGRESQL_OLDEST ] || continue
+        [ -n "$(apt_candidate "$package")" ] || continue
         newest=$package
         [ -z "$(installed_version "postgresql-$version")" ] || installed=$package
     done

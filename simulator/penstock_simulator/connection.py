@@ -128,10 +128,14 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self) -> None:
-        """Say goodbye, so that the broker forgets the session; what was written is sent before."""
+        """Say goodbye, so that the broker forgets the session and closes the connection.
+
+        It is left to the broker, who does so after it has read everything. Were it closed here, an
+        answer that is under way would meet a closed socket, and TCP would throw away what the
+        broker has not read (RFC 9293 §3.10.7.1).
+        """
         if self._transport is not None:
             self._transport.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
-            self._transport.close()
 
     def _handle(self, packet: mqtt5.Packet) -> None:
         match packet:

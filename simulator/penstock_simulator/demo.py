@@ -52,7 +52,6 @@ class _Demonstration:
     def __init__(self, console: Console, stack: Stack, *, seconds: float, seed: int) -> None:
         self._stack = stack
         self._seconds = seconds
-        self._phase = "publishing"
         self._started_at = time.monotonic()
         fleet = Fleet(
             seed=seed,
@@ -79,7 +78,6 @@ class _Demonstration:
                 if self._seconds:
                     loop.call_later(self._seconds, stop.set)
                 await self._publisher.run(stop)
-                self._phase = "draining"
                 return await self._settled_account()
             finally:
                 watching.cancel()
@@ -109,7 +107,6 @@ class _Demonstration:
                     elapsed_seconds=time.monotonic() - self._started_at,
                     phase="draining" if stop.is_set() else "publishing",
                     published=self._publisher.published,
-                    waiting=self._publisher.waiting,
                     gauges=gauges,
                 )
             )

@@ -113,6 +113,8 @@ class Publisher:
             for task in (stopping, ticking, *tasks):
                 task.cancel()
             await asyncio.gather(stopping, ticking, *tasks, return_exceptions=True)
+            for connection in self._connections.values():
+                connection.abort()
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         while self.waiting:

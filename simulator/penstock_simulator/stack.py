@@ -9,12 +9,16 @@ blocks.
 
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import mqtt5
 
 import penstock
 from penstock import sandbox
@@ -23,7 +27,7 @@ from penstock.sandbox.process import Process
 
 _ENV = "/usr/bin/env"
 _PENSTOCK = (sys.executable, "-m", "penstock")
-_HTTP_SECONDS = 5.0
+_ANSWER_SECONDS = 5.0
 
 
 class StackError(Exception):
@@ -48,9 +52,11 @@ class Daemon:
         self.port = free_port()
         self.log_path = folder / "penstock.log"
         self._process = Process("penstock", log_path=self.log_path, death_signal=signal.SIGKILL)
+        self._mqtt_url = mqtt_url
+        self._client_id = f"penstock-{secrets.token_hex(4)}"
         settings = {
             "MQTT__URL": mqtt_url,
-            "MQTT__CLIENT_ID": f"penstock-{secrets.token_hex(4)}",
+            "MQTT__CLIENT_ID": self._client_id,
             "STORAGE__DSN": dsn,
             "HTTP__LISTEN": f"{LOOPBACK}:{self.port}",
             **(overrides or {}),
@@ -105,11 +111,26 @@ class Daemon:
         """Ask it to end (SIGTERM), and wait."""
         self._process.signal(signal.SIGTERM)
 
+    def forget_session(self) -> None:
+        """Have the broker drop its session, whose queue would grow now that nobody empties it."""
+        url = urlsplit(self._mqtt_url)
+        address = (url.hostname or LOOPBACK, url.port or 1883)
+        # A clean start drops the old session (MQTT 5 §3.1.2.4), the end of the connection this one.
+        connect = mqtt5.ConnectPacket(
+            self._client_id,
+            username=url.username,
+            password=None if url.password is None else url.password.encode(),
+            clean_start=True,
+        )
+        with socket.create_connection(address, _ANSWER_SECONDS) as connection:
+            connection.sendall(connect.write())
+            connection.recv(1)
+
     def get(self, path: str) -> str | None:
         """The body that it answers to a GET with, or nothing if it does not answer 200."""
         try:
             with urllib.request.urlopen(
-                f"http://{LOOPBACK}:{self.port}{path}", timeout=_HTTP_SECONDS
+                f"http://{LOOPBACK}:{self.port}{path}", timeout=_ANSWER_SECONDS
             ) as answer:
                 body: bytes = answer.read()
                 return body.decode()
@@ -151,6 +172,7 @@ def running_stack() -> Iterator[Stack]:
             yield Stack(mqtt_url=mqtt_url, dsn=dsn, daemon=daemon)
         finally:
             daemon.stop()
+            daemon.forget_session()
 
 
 @contextmanager

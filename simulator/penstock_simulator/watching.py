@@ -26,8 +26,6 @@ class Frame(NamedTuple):
     elapsed_seconds: float
     phase: str
     published: int
-    waiting: int
-    """Messages that the broker has not acknowledged to the publisher."""
     gauges: Gauges
 
 

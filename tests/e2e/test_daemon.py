@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from penstock import sandbox
-from penstock.sandbox.ports import LOOPBACK
-from tests.support.daemon_process import DaemonProcess, wait_until
+from penstock.sandbox.ports import LOOPBACK, free_port
+from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
 from tests.support.publishing import locked, publish, rows_of
 
 TELEMETRY = "select tenant, device, metric, value, quality from telemetry order by 1, 2, 3, ts"
@@ -248,6 +248,26 @@ def test_a_daemon_started_before_its_database_waits_and_says_so(
             daemon.kill()
 
 
+def test_attempts_to_reach_a_broker_that_is_not_there_are_counted(
+    tmp_path: Path, database: str, topic_prefix: str
+) -> None:
+    nobody = f"mqtt://{LOOPBACK}:{free_port()}"
+    daemon = make_daemon(
+        tmp_path,
+        nobody,
+        database,
+        topic_prefix,
+        mqtt={"reconnect_min_seconds": 0.01, "reconnect_max_seconds": 0.02},
+    )
+    daemon.start(ready=False)
+    try:
+        retries = "penstock_retries_total"
+        wait_until(lambda: daemon.metric(retries, operation="mqtt_connect") > 2, "retries")
+        assert daemon.metric("penstock_mqtt_connections_total") == 0
+    finally:
+        daemon.kill()
+
+
 def test_an_outage_holds_the_broker_back_and_memory_stays_bounded(
     tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
 ) -> None:
@@ -313,6 +333,46 @@ def test_an_unregistered_device_is_refused_until_it_is_registered(
             return bool(rows_of(database, TELEMETRY))
 
         wait_until(stored, "a reading of the registered device")
+
+
+def test_a_device_that_is_registered_no_more_is_refused_again(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        registry={"auto_register": False, "refresh_seconds": 0.2},
+    )
+    topic = f"{topic_prefix}/acme/pump/telemetry"
+    with daemon:
+        rows_of(database, "select register_device('acme', 'pump')")
+
+        def published(query: str) -> bool:
+            publish(mqtt_url, [(topic, envelope(1))])
+            return bool(rows_of(database, query))
+
+        wait_until(lambda: published(TELEMETRY), "a reading of the registered device")
+        for table in ("latest", "series", "devices"):
+            rows_of(database, f"delete from {table}")
+        rows_of(database, "delete from dead_letters")
+        wait_until(lambda: published(DEAD_LETTERS), "a refusal of the device that is gone")
+        assert rows_of(database, "select name from devices") == []
+
+
+def test_a_bug_in_a_timer_ends_the_daemon_and_loses_nothing(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(tmp_path, mqtt_url, database, topic_prefix)
+    sound, daemon.command = daemon.command, (*BROKEN, "fail_in_a_timer")
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/t/d/telemetry", envelope(1))])
+    wait_until(lambda: not daemon.running, "the end of the daemon")
+    assert "a bug in a timer" in daemon.log_path.read_text()
+    daemon.command = sound
+    with daemon:
+        wait_for_rows(database, TELEMETRY, 1)
 
 
 def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(

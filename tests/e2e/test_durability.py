@@ -15,12 +15,10 @@ from typing import Any
 import pytest
 
 from penstock import sandbox
-from tests.support import broken_builds
-from tests.support.daemon_process import PENSTOCK, DaemonProcess, wait_until
+from tests.support.daemon_process import BROKEN, PENSTOCK, DaemonProcess, wait_until
 from tests.support.publishing import locked
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
-BROKEN = (sys.executable, broken_builds.__file__)
 
 RATE = 2_000
 SECONDS = 12

@@ -9,7 +9,7 @@ import msgspec
 
 from penstock.app.flow import Flow
 from penstock.cli import main
-from penstock.pipeline.intake import Sealed
+from penstock.pipeline.intake import Intake, Sealed
 
 
 def acknowledge_before_commit() -> None:
@@ -23,7 +23,19 @@ def acknowledge_before_commit() -> None:
     Flow._sealed = acknowledge_and_enter  # type: ignore[method-assign]
 
 
-BREAKAGES = {"acknowledge_before_commit": acknowledge_before_commit}
+def fail_in_a_timer() -> None:
+    """Raise where no task would see it: in the timer that seals a batch by its age."""
+
+    def fail(self: Intake) -> None:
+        raise ZeroDivisionError("a bug in a timer")
+
+    Intake._seal_by_age = fail  # type: ignore[method-assign]
+
+
+BREAKAGES = {
+    "acknowledge_before_commit": acknowledge_before_commit,
+    "fail_in_a_timer": fail_in_a_timer,
+}
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ DEADLINE_SECONDS = 60.0
 """How long a test waits for what must come; generous, because machines are shared."""
 
 PENSTOCK = (sys.executable, "-m", "penstock")
+BROKEN = (sys.executable, str(Path(__file__).with_name("broken_builds.py")))
+"""Followed by what to break."""
 
 
 class DaemonProcess:
@@ -42,7 +44,7 @@ class DaemonProcess:
         self.port = free_port()
         self.config = folder / "penstock.yaml"
         self.log_path = folder / "penstock.log"
-        self._command = command
+        self.command = command
         self._process = Process("penstock", log_path=self.log_path, death_signal=signal.SIGKILL)
         tree: dict[str, Any] = {
             "mqtt": {"url": mqtt_url, "client_id": f"penstock-{self.port}"},
@@ -83,7 +85,7 @@ class DaemonProcess:
         """Start it, and wait until it is ready, or only until it answers."""
         path = "/health/ready" if ready else "/health/live"
         self._process.start(
-            [*self._command, "run", "--config", self.config], lambda: self.get(path)[0] == 200
+            [*self.command, "run", "--config", self.config], lambda: self.get(path)[0] == 200
         )
 
     def kill(self) -> None:

@@ -61,10 +61,17 @@ class Recorder:
 
 @asynccontextmanager
 async def running(
-    settings: Mqtt, filters: Sequence[str], recorder: Recorder, *, subscribed: bool = True
+    settings: Mqtt,
+    filters: Sequence[str],
+    recorder: Recorder,
+    *,
+    subscribed: bool = True,
+    paused: bool = False,
 ) -> AsyncIterator[Source]:
     """Run a source until the end of the context, then stop it; its errors are the test's."""
     source = recorder.source = make_source(settings, filters, recorder, SystemClock())
+    if paused:
+        source.pause()
     run = asyncio.create_task(source.run())
     try:
         if subscribed:

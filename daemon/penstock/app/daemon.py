@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import signal
 from random import random
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -54,6 +54,7 @@ async def serve(settings: Settings) -> None:
     """
     stop_requested = asyncio.Event()
     run = asyncio.ensure_future(Daemon(settings, SystemClock()).run(stop_requested))
+    bugs: list[BaseException] = []
 
     def stop(name: str) -> None:
         if stop_requested.is_set():
@@ -63,12 +64,23 @@ async def serve(settings: Settings) -> None:
             log.info("shutdown_requested", signal=name)
             stop_requested.set()
 
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End the daemon over an error in a timer or a callback, which nobody else would see."""
+        if "handle" in context and "exception" in context:
+            bugs.append(context["exception"])
+            run.cancel()
+        else:
+            loop.default_exception_handler(context)
+
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(fail)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop, number.name)
     try:
         await run
     except asyncio.CancelledError:
+        if bugs:
+            raise bugs[0] from None
         raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
     except BaseExceptionGroup as group:
         raise _cause(group) from None
@@ -92,6 +104,7 @@ class Daemon:
         self._phase: Phase = "starting"
         self._latest = Latest(settings.storage, clock)
         self._devices = KnownDevices(settings.storage, settings.registry)
+        self._followed_generation = self._devices.generation
         self._store = TimescaleStore(settings.storage, self._metrics.storage, self._latest)
         self._flow = Flow(
             settings, self._store, self._database_answers, self._admitted, self._metrics, clock
@@ -179,15 +192,23 @@ class Daemon:
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
         while True:
+            self._metrics.retries[Retry.MQTT_CONNECT] = self._flow.source.traffic.connections_ended
             self._metrics.tick()
             self._flow.tick()
             self._imbalance.tick()
+            self._follow_registrations()
             self._notifier.watchdog()
             await asyncio.sleep(TICK_SECONDS)
 
+    def _follow_registrations(self) -> None:
+        """Have devices admitted anew once the known ones may be others."""
+        if self._followed_generation != self._devices.generation:
+            self._followed_generation = self._devices.generation
+            self._flow.topics.forget_topics()
+
     async def _announce(self) -> None:
         """Say once that the daemon is ready: when the first subscription stands."""
-        while self._flow.source.status.state != "subscribed":
+        while self._flow.source.status.state != "subscribed":  # noqa: ASYNC110 - sources are polled
             await asyncio.sleep(READY_CHECK_SECONDS)
         if self._phase == "starting":
             self._phase = "running"

@@ -7,18 +7,20 @@ changed.
 
 from penstock.mqtt import wire
 
-_LONGEST_HEADER_BYTES = 5
+_BEFORE_PAYLOAD_BYTES = 131_072
+"""What is kept of a PUBLISH for its header, topic and properties."""
 
 
 class Chunks:
     """The unfinished packet at the end of what was received on one connection.
 
-    A packet that comes in pieces keeps at most `largest_packet_bytes` after its fixed header; what
-    is cut off is the end of the payload of a PUBLISH.
+    A PUBLISH that comes in pieces and is much longer than `largest_payload_bytes` keeps so much of
+    its payload; or nothing of it, if it is the properties that are so long.
     """
 
-    def __init__(self, largest_packet_bytes: int) -> None:
-        self._largest_bytes = largest_packet_bytes
+    def __init__(self, largest_payload_bytes: int) -> None:
+        self._largest_payload_bytes = largest_payload_bytes
+        self._most_bytes = largest_payload_bytes + _BEFORE_PAYLOAD_BYTES
         self._parts: list[bytes] = []
         self._kept_bytes = 0
         self._received_bytes = 0
@@ -32,11 +34,11 @@ class Chunks:
         if len(data) < missing:
             self._add(data)
             return None
-        if self._needed_bytes <= self._largest_bytes + _LONGEST_HEADER_BYTES:
+        if self._needed_bytes <= self._most_bytes:
             self._parts.append(data)
             return self._take()
         self._add(data[:missing])
-        return wire.cut(self._take(), self._largest_bytes) + data[missing:]
+        return wire.cut(self._take(), self._largest_payload_bytes) + data[missing:]
 
     def keep(self, rest: bytes) -> None:
         """Keep the beginning of a packet until the rest of it comes.
@@ -51,7 +53,7 @@ class Chunks:
 
     def _add(self, data: bytes) -> None:
         self._received_bytes += len(data)
-        room = self._largest_bytes + _LONGEST_HEADER_BYTES - self._kept_bytes
+        room = self._most_bytes - self._kept_bytes
         if room > 0:
             self._parts.append(data[:room])
             self._kept_bytes += len(self._parts[-1])

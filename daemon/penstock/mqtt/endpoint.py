@@ -51,6 +51,10 @@ def parse_url(text: str) -> Endpoint:
         raise ConfigError(f"mqtt.url: expected one of {', '.join(_PORTS)} before ://, in {text!r}")
     if not url.hostname or port == 0:
         raise ConfigError(f"mqtt.url: expected a host, and a port from 1 to 65535, in {text!r}")
+    try:
+        url.hostname.encode("idna")  # as resolving it does
+    except UnicodeError as error:
+        raise ConfigError(f"mqtt.url: {url.hostname!r} is no host name: {error}") from None
     websocket = url.scheme in _WEBSOCKET_SCHEMES
     path = url.path + (f"?{url.query}" if url.query else "")
     if not websocket and path.strip("/"):

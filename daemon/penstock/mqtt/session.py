@@ -35,9 +35,6 @@ from penstock.settings.tree import Mqtt
 _HANDED_ON = frozenset((0x30, 0x31, 0x32, 0x33, 0x3A, 0x3B))
 """First bytes of a PUBLISH of QoS 0 or 1, which the hot loop takes without looking further."""
 
-_BEFORE_PAYLOAD_BYTES = 131_072
-"""What a PUBLISH may hold before its payload without shortening it: topic and properties."""
-
 _PINGREQ = mqtt5.PingReqPacket().write()
 
 
@@ -78,7 +75,7 @@ class Session:
         self._settings = settings
         self._keepalive = Keepalive(settings.keepalive_seconds, now_seconds)
         self._subscriptions = Subscriptions(settings, filters)
-        self._chunks = Chunks(largest_payload_bytes + _BEFORE_PAYLOAD_BYTES)
+        self._chunks = Chunks(largest_payload_bytes)
         self._read: _Read = mqtt5.read
         self._connected = False
         self._closed = False
@@ -231,8 +228,9 @@ class Session:
             else:
                 if data[position] in handed_on:
                     append(packet)
-                else:
-                    self._control(packet, messages)
+                    position += size
+                    continue
+                self._control(packet, messages)
             if self._closed:
                 break
             position += size
@@ -289,7 +287,7 @@ class Session:
 
     def _subscribe(self, wanted: Sequence[str]) -> None:
         for asked in in_packets(wanted, self._largest_packet_bytes):
-            self._last_packet_id += 1
+            self._last_packet_id = self._last_packet_id % 65_535 + 1  # never 0 (MQTT 5 §2.2.1)
             self._asked[self._last_packet_id] = asked
             self._output.append(handshake.subscribe(self._settings, self._last_packet_id, asked))
 

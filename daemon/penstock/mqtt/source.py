@@ -19,7 +19,7 @@ from penstock.model import Message
 
 
 class Intake(Protocol):
-    """What a source feeds. Both calls are synchronous and must not raise."""
+    """What a source feeds. Both calls are synchronous; what they raise ends the source."""
 
     def connected(self, connection: int) -> None:
         """A new connection was accepted by the broker; what follows was received on it."""
@@ -42,17 +42,34 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Why it is not subscribed, in words for an operator; empty when all is well."""
 
 
+class Traffic(msgspec.Struct):
+    """Counts since the start, to be read at any time."""
+
+    messages_received: int = 0
+    bytes_received: int = 0
+    """Read from the network; through aiomqtt the topics and payloads alone."""
+    acknowledgements_sent: int = 0
+    pings_sent: int = 0
+    """Not counted through aiomqtt."""
+    connections_accepted: int = 0
+    connections_ended: int = 0
+    """Attempts that failed included; `stop` not."""
+
+
 class Source(Protocol):
     """A broker's messages, delivered to an `Intake`, acknowledged when told to."""
 
     @property
     def status(self) -> SourceStatus: ...
+    @property
+    def traffic(self) -> Traffic: ...
 
     async def run(self) -> None:
         """Connect, subscribe and deliver, reconnecting with backoff, until `stop` is called.
 
-        Raises `FatalError` when reconnecting can never help. Cancelling it closes the socket at
-        once.
+        No refusal of the broker ends it: what is refused now may be allowed later, and `status`
+        says why it waits. An error of the intake ends it, and is raised: what was handed over is
+        not acknowledged, so nothing is lost. Cancelling it closes the socket at once.
         """
         ...
 
@@ -64,11 +81,14 @@ class Source(Protocol):
         ...
 
     def pause(self) -> None:
-        """Take no more messages, so that TCP holds the broker back; keepalive goes on."""
+        """Hand on no more messages, so that TCP holds the broker back; keepalive goes on.
+
+        May be called from within `Intake.accept`, whose messages are handed over already.
+        """
         ...
 
     def resume(self) -> None:
-        """Read again after `pause`."""
+        """Go on after `pause`, in the event loop's next round: never within the caller's work."""
         ...
 
     async def stop(self) -> None:

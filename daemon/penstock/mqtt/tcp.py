@@ -125,6 +125,7 @@ class TcpSource(ReconnectingSource):
 
     def _leave(self) -> None:
         if self._attempt is not None:
-            self._attempt.reschedule(asyncio.get_running_loop().time())
+            if not self._attempt.expired():
+                self._attempt.reschedule(asyncio.get_running_loop().time())
         elif self._link is not None:
             self._link.leave()

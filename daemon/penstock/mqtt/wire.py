@@ -90,15 +90,18 @@ def packet_bytes(view: memoryview) -> int | None:
     return None if length is None else length.end + length.value
 
 
-def cut(packet: bytes, kept_bytes: int) -> bytes:
-    """The first `kept_bytes` after the header of `packet`, under a header that says just that.
+def cut(beginning: bytes, largest_payload_bytes: int) -> bytes:
+    """A PUBLISH with no more than so much payload, made from the beginning of a longer one.
 
-    `packet` is the beginning of a longer packet, and has at least so many bytes.
+    A beginning that has less of the payload loses all of it: half a number must not pass for one.
     """
-    length = _variable_integer(memoryview(packet), 1)
-    assert length is not None
-    body = packet[length.end : length.end + kept_bytes]
-    return packet[:1] + _encode_variable_integer(len(body)) + body
+    layout = _layout(memoryview(beginning))
+    end = len(beginning) if layout is None else layout.payload + largest_payload_bytes
+    if layout is not None and end > len(beginning):
+        end = layout.payload
+    start = _after_header(memoryview(beginning))
+    body = beginning[start:end]
+    return beginning[:1] + _encode_variable_integer(len(body)) + body
 
 
 def salvage(packet: memoryview) -> PlainMessage | None:
@@ -151,6 +154,12 @@ class _Layout(NamedTuple):
     topic_end: int
     properties: int
     payload: int
+
+
+def _after_header(packet: memoryview) -> int:
+    length = _variable_integer(packet, 1)
+    assert length is not None, "the header is whole"
+    return length.end
 
 
 def _layout(packet: memoryview) -> _Layout | None:

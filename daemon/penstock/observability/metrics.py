@@ -50,7 +50,7 @@ class Retry(StrEnum):
     """What was tried again."""
 
     MQTT_CONNECT = "mqtt_connect"
-    """Connecting to the broker, or subscribing."""
+    """Connecting to the broker, after an attempt failed or a connection was lost."""
     DATABASE_CONNECT = "database_connect"
     """Opening a connection to the database."""
     STORE = "store"

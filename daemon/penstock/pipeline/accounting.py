@@ -32,7 +32,7 @@ class Accounting:
         intake.messages_qos1 += len(sealed.packet_ids)
         intake.messages_qos0 += batch.messages - len(sealed.packet_ids)
         intake.empty_messages += sealed.empty_messages
-        intake.payload_bytes += batch.size_bytes
+        intake.payload_bytes += sealed.payload_bytes
         intake.queued_readings += batch.readings
         for tenant, readings in readings_by_tenant(batch).items():
             account = self._metrics.ledger.account(tenant)
@@ -106,11 +106,10 @@ def readings_by_tenant(batch: Batch) -> Counter[str | None]:
     """Readings by tenant, a dead letter counting as one; `None` where no tenant is known."""
     index = batch.index
     tenants = index.tenants[np.concatenate([batch.numbers.series, batch.texts.series])]
-    counts = np.bincount(tenants, minlength=len(index.tenant_names))
+    counts = np.bincount(tenants)
     total = _letters_by_tenant(batch.dead_letters)
-    for name, readings in zip(index.tenant_names, counts.tolist(), strict=True):
-        if readings:
-            total[name] += readings
+    for tenant in np.flatnonzero(counts).tolist():
+        total[index.tenant_names[tenant]] += int(counts[tenant])
     return total
 
 

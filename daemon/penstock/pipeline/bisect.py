@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from penstock.errors import PoisonError, Reason
+from penstock.errors import FatalError, PoisonError, Reason
 from penstock.model import Batch, DeadLetter
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
@@ -51,7 +51,7 @@ async def store_whole(store: StorePart, batch: Batch, counts: StorageCounts) -> 
 async def store_around_poison(store: StorePart, batch: Batch, error: PoisonError) -> Outcome:
     """Store all of `batch`, which was refused with `error`, turning poison rows into dead letters.
 
-    Errors: as `store_whole`.
+    Errors: as `store_whole`, and `FatalError` when the dead letters themselves are refused.
     """
     return await _Bisection(store, batch).run(error)
 
@@ -67,8 +67,11 @@ class _Bisection:
 
     async def run(self, error: PoisonError) -> Outcome:
         await self._isolate(0, self._batch.readings, error)
-        if self._unsent:
-            await self._attempt(0, 0)
+        if self._unsent and (refused := await self._attempt(0, 0)) is not None:
+            # Never acknowledged: the broker sends again what could not even become a dead letter.
+            raise FatalError(
+                f"the database refuses dead letters: {refused.detail}; mend its schema"
+            )
         return Outcome(self._inserted, self._duplicates, self._letters)
 
     async def _isolate(self, start: int, stop: int, error: PoisonError) -> None:

@@ -33,6 +33,7 @@ class BatchBuilder:
     def _reset(self) -> None:
         self.messages = 0
         self.size_bytes = 0
+        """Payloads, and the topics that dead letters hold."""
         self.rows = 0
         """Rows to be written: readings and dead letters."""
         self.first_received_us = 0
@@ -40,6 +41,7 @@ class BatchBuilder:
         self.empty_messages = 0
         """Well-formed messages without a reading."""
         self._dead_letters: list[DeadLetter] = []
+        self._topic_bytes = 0
         self._series: list[int] = []
         self._values: list[float] = []
         # Timestamps are kept as runs: the readings of an envelope share one.
@@ -48,6 +50,11 @@ class BatchBuilder:
         # A quality other than good is rare: kept by row.
         self._qualities: dict[int, int] = {}
         self._texts: list[tuple[int, int, str]] = []
+
+    @property
+    def payload_bytes(self) -> int:
+        """Payloads alone."""
+        return self.size_bytes - self._topic_bytes
 
     def begin(self, packet_id: int | None, size_bytes: int, received_us: int) -> None:
         """Count a message in; its readings or its dead letter follow."""
@@ -111,7 +118,10 @@ class BatchBuilder:
 
     def reject(self, letter: DeadLetter) -> None:
         """Take a dead letter in place of a message's readings."""
+        topic_bytes = len(letter.topic or "")
         self._dead_letters.append(letter)
+        self._topic_bytes += topic_bytes
+        self.size_bytes += topic_bytes
         self.rows += 1
 
     def seal(self) -> Batch:

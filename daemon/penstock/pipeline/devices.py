@@ -6,6 +6,7 @@ positions in that index. Batches that were sealed before keep the index they wer
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -16,6 +17,9 @@ from penstock.topics import Router, check_name
 
 Admission = Callable[[str, str], bool]
 """Whether a device of a tenant may store readings: (tenant, device) → yes or no."""
+
+_LONGEST_REMEMBERED_CHARACTERS: Final = 1_024
+"""Where a template ignores levels, a sender may make topics of 64 KB: those are resolved anew."""
 
 
 class Device:
@@ -75,6 +79,10 @@ class TopicCache:
         self.get = self._topics.get
         """`get(topic)`: what is known of a topic, or None."""
 
+    def forget_topics(self) -> None:
+        """Have each device admitted anew; its series keep their numbers."""
+        self._topics.clear()
+
     @property
     def full(self) -> bool:
         """Whether it is time to `renew`."""
@@ -99,7 +107,9 @@ class TopicCache:
         """
         origin = self._router.resolve(topic)
         device = self.device(origin.tenant, origin.device)
-        known = self._topics[topic] = Known(origin, self._decoders[origin.route], device)
+        known = Known(origin, self._decoders[origin.route], device)
+        if len(topic) <= _LONGEST_REMEMBERED_CHARACTERS:
+            self._topics[topic] = known
         return known
 
     def device(self, tenant: str, name: str) -> Device:

@@ -6,7 +6,8 @@ when the connection changes, or on demand, whichever comes first; nothing here a
 is kept of a message but its columns.
 
 No two messages, and no two envelopes of a batch, are stamped with the same microsecond of receipt:
-readings without a timestamp of their own would else be taken for duplicates of one another.
+readings without a timestamp of their own would else be taken for duplicates of one another. The
+stamps may run ahead of the clock for that, but not by much: a clock that is set back is followed.
 """
 
 import asyncio
@@ -22,6 +23,12 @@ from penstock.observability.sampling import SampledLog
 from penstock.pipeline.builder import BatchBuilder
 from penstock.pipeline.devices import TopicCache
 
+_MOST_AHEAD_US = 1_000_000
+"""By how much the stamps may run ahead of the clock before they start from it again."""
+
+_CORRELATION_CHARACTERS = 512
+"""Kept of a message's correlation data, which its sender may make 64 KB long."""
+
 
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """A sealed batch, and what only its acknowledgement and its account need to know."""
@@ -32,6 +39,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     packet_ids: Sequence[int]
     """To acknowledge once the batch is committed, in the order of receipt."""
     empty_messages: int
+    payload_bytes: int
     cause: SealCause
 
 
@@ -70,7 +78,7 @@ class Intake:
 
     def accept(self, messages: Sequence[Message]) -> None:
         """Take messages in the order received."""
-        received_us = max(self._clock.now_us(), self._next_received_us)
+        received_us = self._first_stamp_us()
         if self._topics.full:
             self._renew_topics()
         for message in messages:
@@ -89,12 +97,14 @@ class Intake:
         builder = self._builder
         if builder.messages:
             packet_ids, empty_messages = builder.packet_ids, builder.empty_messages
+            payload_bytes = builder.payload_bytes
             self._sealed(
                 Sealed(
                     batch=builder.seal(),
                     connection=self._connection,
                     packet_ids=packet_ids,
                     empty_messages=empty_messages,
+                    payload_bytes=payload_bytes,
                     cause=cause,
                 )
             )
@@ -108,6 +118,11 @@ class Intake:
     def building_since_us(self) -> int | None:
         """When the first message of the batch was received; None when there is none."""
         return self._builder.first_received_us if self._builder.messages else None
+
+    def _first_stamp_us(self) -> int:
+        now_us = self._clock.now_us()
+        ahead_us = self._next_received_us - now_us
+        return self._next_received_us if 0 < ahead_us <= _MOST_AHEAD_US else now_us
 
     def _take(self, message: Message, received_us: int) -> int:
         """Take one message; returns how many microseconds later the next one is stamped."""
@@ -165,8 +180,9 @@ def _correlation_id(data: bytes | None) -> str | None:
     """MQTT 5 correlation data (§3.3.2.3.6): as it is where it is printable text, else in hex."""
     if not data:
         return None
+    in_hex = data[: _CORRELATION_CHARACTERS // 2].hex()
     try:
-        text = data.decode()
+        text = data[:_CORRELATION_CHARACTERS].decode()
     except UnicodeDecodeError:
-        return data.hex()
-    return text if text.isprintable() else data.hex()
+        return in_hex
+    return text if text.isprintable() else in_hex

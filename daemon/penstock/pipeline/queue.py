@@ -12,6 +12,9 @@ from collections.abc import Callable, Sequence
 
 from penstock.model import Batch
 
+BATCH_BYTES = 2_048
+"""What a batch is counted as beside its content, so that many small ones are bounded as well."""
+
 
 class BatchQueue:
     """First in, first out; bounded by rows and by bytes."""
@@ -51,7 +54,7 @@ class BatchQueue:
         self._waiting.append(batch)
         self.unsettled[batch.number] = batch
         self.rows += batch.rows
-        self.size_bytes += batch.size_bytes
+        self.size_bytes += batch.size_bytes + BATCH_BYTES
         self._arrived.set()
         self._settled.clear()
         if not self.full and (self.rows >= self._max_rows or self.size_bytes >= self._max_bytes):
@@ -85,7 +88,7 @@ class BatchQueue:
         """The batch is safe and counts no longer."""
         del self.unsettled[batch.number]
         self.rows -= batch.rows
-        self.size_bytes -= batch.size_bytes
+        self.size_bytes -= batch.size_bytes + BATCH_BYTES
         if not self.unsettled:
             self._settled.set()
         if (

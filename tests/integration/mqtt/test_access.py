@@ -11,7 +11,6 @@ import pytest
 from msgspec.structs import replace
 
 from penstock import sandbox
-from penstock.mqtt.source import Source
 from penstock.sandbox.endpoints import MQTT_VARIABLE
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt, Tls
@@ -82,12 +81,8 @@ async def detail_of(settings: Mqtt) -> str:
     """What a source says after its second failure to get in: it goes on trying."""
     recorder = Recorder()
 
-    def failures(source: Source) -> int:
-        ended: int = source.traffic.connections_ended  # type: ignore[attr-defined]
-        return ended
-
     async with running(settings, ["a"], recorder, subscribed=False) as source:
-        await until(lambda: failures(source) >= 2, "two failures")
+        await until(lambda: source.traffic.connections_ended >= 2, "two failures")
         status = source.status
     assert status.state == "connecting"
     assert recorder.connections == []

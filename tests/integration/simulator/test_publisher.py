@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import mqtt5
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -114,6 +115,35 @@ async def test_at_qos_0_all_that_was_sent_has_left_when_it_ends(
             await until(lambda: publisher.published >= 500, "500 messages")
         await until(lambda: len(received) == publisher.published, "all of them arrive")
     assert publisher.ledger.acknowledged == 0
+
+
+async def test_at_qos_0_a_broker_that_answers_late_still_gets_everything(
+    topic_prefix: str,
+) -> None:
+    received = bytearray()
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.write(mqtt5.ConnAckPacket().write())
+        await over.wait()
+        writer.write(mqtt5.PingRespPacket().write())
+        await writer.drain()
+        await asyncio.sleep(0.1)  # for the answer to arrive; if it is late, nothing is shown
+        while not received.endswith(mqtt5.DisconnectPacket(session_expiry_interval=0).write()):
+            data = await reader.read(100_000)
+            assert data, "the publisher closed the connection"
+            received.extend(data)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        fleet = fleet_with(topic_prefix, qos=0, rate=0, lanes=1)
+        publisher = Publisher(f"mqtt://127.0.0.1:{port}", fleet, rate=0, allowance=lambda: 1_000)
+        async with publishing(publisher):
+            await until(lambda: publisher.published == 1_000, "1,000 messages")
+            asyncio.get_running_loop().call_later(0.1, over.set)
+    assert received.count(fleet.tag.encode()) >= 2 * 1_000
 
 
 async def test_it_keeps_to_its_rate(mqtt_url: str, topic_prefix: str) -> None:

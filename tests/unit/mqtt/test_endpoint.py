@@ -40,6 +40,7 @@ def test_a_url_says_where_and_how(
         ("mqtt://broker:65536", "mqtt.url: "),
         ("mqtt://broker:x", "mqtt.url: "),
         ("mqtt://[::1", "mqtt.url: "),
+        ("mqtt://a..b", "'a..b' is no host name"),
         ("mqtt://broker/topic", "only ws:// and wss:// have a path"),
     ],
 )

@@ -3,10 +3,11 @@
 import math
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import PoisonError, Reason
+from penstock.errors import FatalError, PoisonError, Reason
 from penstock.model import Batch, DeadLetter
 from penstock.pipeline.bisect import Outcome, store_around_poison
 from penstock.pipeline.store import Stored
@@ -66,6 +67,18 @@ async def test_every_row_is_stored_or_dead_lettered_and_never_both(
         letter for letter in outcome.dead_letters if letter.reason is Reason.STORAGE_ERROR
     ]
     assert sorted(map(id, store.letters)) == sorted(map(id, outcome.dead_letters))
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+async def test_dead_letters_that_are_refused_are_never_passed_over(rows: int) -> None:
+    class Refusing(PickyStore):
+        async def store(self, batch: Batch) -> Stored:
+            if batch.dead_letters:
+                raise PoisonError("23514", "a check constraint")
+            return await super().store(batch)
+
+    with pytest.raises(FatalError, match="refuses dead letters: a check constraint"):
+        await store_whole(Refusing(set()), batch_of(rows=rows, dead_letters=1))
 
 
 @given(row=st.integers(0, 4_999))

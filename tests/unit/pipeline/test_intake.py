@@ -32,8 +32,12 @@ class Publish(msgspec.Struct, frozen=True):
 
 
 class FixedClock:
+    """A clock that goes only when it is set."""
+
+    us = NOW_US
+
     def now_us(self) -> int:
-        return NOW_US
+        return self.us
 
     def monotonic_seconds(self) -> float:
         return 0.0
@@ -55,6 +59,7 @@ class Bench:
         routes = [
             Route(topic="devices/{tenant}/{device}/telemetry"),
             Route(topic="raw/{tenant}/{device}/{metric}", format="scalar"),
+            Route(topic="any/{tenant}/{device}/#"),
         ]
         limits = Limits()
         self.topics = TopicCache(
@@ -64,10 +69,11 @@ class Bench:
             max_entries=max_series,
         )
         self.sealed: list[Sealed] = []
+        self.clock = FixedClock()
         self.intake = Intake(
             self.topics,
             self.sealed.append,
-            FixedClock(),
+            self.clock,
             SampledLog(structlog.get_logger(), FixedClock()),
             batch_rows=batch_rows,
             batch_bytes=batch_bytes,
@@ -188,6 +194,36 @@ async def test_a_device_registered_later_is_admitted_at_once() -> None:
     assert bench.sealed[0].batch.readings == 1
 
 
+async def test_a_device_that_is_registered_no_more_is_refused_when_topics_are_forgotten() -> None:
+    registered = ["leaver", "stayer"]
+    bench = Bench(registered=registered)
+    bench.accept(envelope("stayer"), envelope("leaver"))
+    registered.remove("leaver")
+    bench.topics.forget_topics()
+    bench.accept(envelope("stayer"), envelope("leaver"))
+    bench.intake.seal(SealCause.STOP)
+    (batch,) = (sealed.batch for sealed in bench.sealed)
+    assert [letter.reason for letter in batch.dead_letters] == [Reason.UNREGISTERED_DEVICE]
+    assert batch.numbers.series.tolist() == [0, 1, 0], "series keep their numbers"
+
+
+async def test_topics_of_dead_letters_count_against_the_bytes_of_a_batch() -> None:
+    bench = Bench(batch_bytes=100_000)
+    bench.accept(*[Publish(f"devices/{'x' * 50_000}/d/telemetry", b"{}") for _ in range(4)])
+    assert bench.causes == [SealCause.BYTES, SealCause.BYTES]
+    assert all(sealed.batch.size_bytes > 100_000 for sealed in bench.sealed)
+    assert [sealed.payload_bytes for sealed in bench.sealed] == [4, 4]
+
+
+async def test_topics_of_any_length_are_taken_and_only_short_ones_remembered() -> None:
+    bench = Bench()
+    payload = b'{"metrics":{"m":1}}'
+    bench.accept(*[Publish(f"any/t/d/{'x' * length}", payload) for length in (10, 60_000)])
+    bench.intake.seal(SealCause.STOP)
+    assert bench.sealed[0].batch.readings == 2
+    assert len(bench.topics) == 1
+
+
 async def test_a_long_payload_is_kept_in_part_and_says_so() -> None:
     bench = Bench(dead_letter_bytes=10)
     bench.accept(Publish("devices/t/d/telemetry", b"x" * 50))
@@ -202,6 +238,15 @@ async def test_correlation_data_that_is_no_text_is_kept_in_hex() -> None:
     bench.accept(Publish("devices/t/d/telemetry", b"?", None, b"\xff\x00"))
     bench.intake.seal(SealCause.STOP)
     assert bench.sealed[0].batch.dead_letters[0].correlation_id == "ff00"
+
+
+@pytest.mark.parametrize("data", [b"x" * 60_000, b"\xff" * 60_000])
+async def test_of_long_correlation_data_the_beginning_is_kept(data: bytes) -> None:
+    bench = Bench()
+    bench.accept(Publish("devices/t/d/telemetry", b"?", None, data))
+    bench.intake.seal(SealCause.STOP)
+    kept = bench.sealed[0].batch.dead_letters[0].correlation_id
+    assert kept in {"x" * 512, "ff" * 256}
 
 
 async def test_all_topics_of_a_device_share_its_series() -> None:
@@ -219,6 +264,29 @@ async def test_readings_without_a_timestamp_are_never_stamped_alike() -> None:
     bench.intake.seal(SealCause.STOP)
     times = bench.sealed[0].batch.numbers.ts_us.tolist()
     assert times == [NOW_US + position for position in range(7)]
+
+
+async def test_a_clock_that_is_set_back_is_followed() -> None:
+    bench = Bench()
+    year_us = 366 * 86_400 * 1_000_000
+    bench.clock.us = NOW_US + year_us
+    bench.accept(envelope(), envelope())
+    bench.clock.us = NOW_US
+    bench.accept(envelope(ts=NOW_US / 1e6), envelope(), envelope())
+    bench.intake.seal(SealCause.STOP)
+    (sealed,) = bench.sealed
+    assert sealed.batch.dead_letters == [], "what is timed by a right clock is in range"
+    times = (sealed.batch.numbers.ts_us - NOW_US).tolist()
+    assert times == [year_us, year_us + 1, 0, 1, 2]
+
+
+async def test_a_clock_that_goes_back_a_little_stamps_no_two_readings_alike() -> None:
+    bench = Bench()
+    bench.accept(envelope(), envelope())
+    bench.clock.us = NOW_US - 10_000
+    bench.accept(envelope())
+    bench.intake.seal(SealCause.STOP)
+    assert (bench.sealed[0].batch.numbers.ts_us - NOW_US).tolist() == [0, 1, 2]
 
 
 async def test_full_caches_start_anew_and_earlier_batches_keep_their_index() -> None:

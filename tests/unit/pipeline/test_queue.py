@@ -58,8 +58,18 @@ async def test_rows_count_until_they_are_settled_not_until_they_are_taken() -> N
 
 async def test_bytes_are_a_bound_of_their_own() -> None:
     gate = Gate()
-    queue = make_queue(gate, max_bytes=100)
-    queue.put(batch_of(rows=1, number=1, size_bytes=100))
+    queue = make_queue(gate, max_bytes=100_000)
+    queue.put(batch_of(rows=1, number=1, size_bytes=90_000))
+    assert gate.calls == []
+    queue.put(batch_of(rows=1, number=2, size_bytes=10_000))
+    assert gate.calls == ["full"]
+
+
+async def test_batches_without_content_are_bounded_too() -> None:
+    gate = Gate()
+    queue = make_queue(gate, max_bytes=100_000)
+    for number in range(1, 100):
+        queue.put(batch_of(rows=0, number=number, size_bytes=0))
     assert gate.calls == ["full"]
 
 

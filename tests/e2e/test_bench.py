@@ -1,0 +1,62 @@
+"""The parts of the benchmark measure what they say, with real subjects."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.line_rate import MakeSubject, measure, new_fleet, packet_of
+from benchmarks.progress import read_gauge
+from benchmarks.subjects import Bench, aiomqtt_311_loop, null_sink, penstock
+from penstock import sandbox
+from penstock_simulator.publisher import Publisher
+
+DEADLINE_SECONDS = 60.0
+MESSAGES = 3_000
+BUFFERED = 4_096 // 60 + 1
+"""What the lines that the sink holds back before it writes them count as, in messages."""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, scratch: Path, topic_prefix: str, server_dsn: str) -> Iterator[Bench]:
+    """A broker of its own: subjects subscribe to topics that other tests publish to."""
+    with sandbox.Broker(scratch / topic_prefix) as broker:
+        yield Bench(tmp_path, broker.url, server_dsn)
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_penstocks_rate_is_of_committed_messages(bench: Bench, qos: int) -> None:
+    measured = measure(bench, penstock, qos=qos, seconds=1)
+    assert measured.account is not None
+    assert measured.account.holds
+    assert measured.account.published >= measured.messages_per_second
+    assert measured.messages_per_second > 0
+    assert measured.cpu_us_per_message > 0
+    assert measured.dropped == 0 or qos == 0
+
+
+@pytest.mark.parametrize("subject", [null_sink, aiomqtt_311_loop])
+def test_sinks_are_measured(bench: Bench, subject: MakeSubject) -> None:
+    measured = measure(bench, subject, qos=1, seconds=1)
+    assert measured.messages_per_second > 0
+    assert measured.cpu_us_per_message > 0
+    assert measured.account is None
+
+
+async def test_messages_are_counted_from_outside(bench: Bench) -> None:
+    fleet = new_fleet(1, 0)
+    publisher = Publisher(bench.mqtt_url, fleet, rate=0, allowance=lambda: MESSAGES)
+    with null_sink(bench, packet_of(fleet)) as subject:
+        received = read_gauge(subject.process_id, packet_of(fleet).packet_bytes)
+        stop = asyncio.Event()
+        task = asyncio.create_task(publisher.run(stop))
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while received.messages() < MESSAGES or subject.gauge.messages() < MESSAGES:
+            assert time.monotonic() < deadline, (received.messages(), subject.gauge.messages())
+            await asyncio.sleep(0.01)
+        stop.set()
+        await task
+        assert received.messages() <= 1.05 * MESSAGES
+        assert subject.gauge.messages() <= MESSAGES + BUFFERED

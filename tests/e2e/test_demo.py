@@ -1,0 +1,97 @@
+"""The demonstration ends with an account that holds, and leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DEMO = (sys.executable, "-m", "penstock", "demo")
+DEADLINE_SECONDS = 120.0
+KEYS = {
+    *("published", "acknowledged", "expected_readings", "stored_readings"),
+    *("lost", "duplicates", "corrupt", "dead_lettered", "latency_ms"),
+    *("messages_per_second", "readings_per_second"),
+}
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*DEMO, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+
+
+def descendants(process_id: int) -> set[int]:
+    """The processes that a process started, and those that they did."""
+    found: set[int] = set()
+    for listed in Path(f"/proc/{process_id}/task").glob("*/children"):
+        for child in map(int, listed.read_text().split()):
+            found |= {child} | descendants(child)
+    return found
+
+
+def gone(process_id: int) -> bool:
+    try:
+        return " Z " in Path(f"/proc/{process_id}/stat").read_text()
+    except FileNotFoundError:
+        return True
+
+
+def read_until(process: subprocess.Popen[str], pattern: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"{pattern} was never printed")
+
+
+def test_the_account_holds_and_is_reported(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    process = start("--duration", "5", "--report", str(report))
+    read_until(process, "readings stored")
+    started = descendants(process.pid)
+    assert len(started) >= 3
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, out
+    assert "Every reading is accounted for." in out
+    account = json.loads(report.read_text())
+    assert set(account) == KEYS
+    assert (account["lost"], account["duplicates"], account["corrupt"]) == (0, 0, 0)
+    assert account["acknowledged"] == account["published"] > 5_000
+    assert account["stored_readings"] == account["expected_readings"] > 15_000
+    assert sum(account["dead_lettered"].values()) == pytest.approx(
+        account["published"] / 200, abs=5
+    )
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not all(map(gone, started)):
+        assert time.monotonic() < deadline, "something that the demonstration started is left"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_account(number: signal.Signals) -> None:
+    process = start("--duration", "0")
+    read_until(process, "readings stored")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, out
+    assert "Every reading is accounted for." in out
+
+
+def test_ctrl_c_before_anything_was_published_is_clean() -> None:
+    process = start("--duration", "0")
+    read_until(process, "Starting")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode in (0, 130), out
+    assert "Traceback" not in out

@@ -1,0 +1,56 @@
+"""A run is shown as it goes, on a terminal and off it."""
+
+import io
+
+from rich.console import Console
+
+from penstock_simulator.gauges import Gauges
+from penstock_simulator.watching import Frame, LineView, TerminalView, rates_between
+
+
+def frame_at(seconds: float, *, phase: str = "publishing") -> Frame:
+    return Frame(
+        elapsed_seconds=seconds,
+        phase=phase,
+        published=int(seconds * 2_000),
+        gauges=Gauges(
+            stored=int(seconds * 6_000),
+            queue_rows=600,
+            queue_rows_limit=100_000,
+            unacknowledged=200,
+            receive_maximum=20_000,
+            dead_letters={"malformed": int(seconds)},
+            latency_buckets={0.1: seconds * 6_000, float("inf"): seconds * 6_000},
+        ),
+    )
+
+
+def test_rates_are_per_second() -> None:
+    rates = rates_between(frame_at(1), frame_at(3))
+    assert (rates.published, rates.stored) == (2_000, 6_000)
+    assert rates.p50_ms == 50
+
+
+def test_off_a_terminal_there_is_a_line_every_two_seconds() -> None:
+    out = io.StringIO()
+    with LineView(Console(file=out, width=80)) as view:
+        for quarter in range(4 * 5):
+            view.show(frame_at(quarter / 4))
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 2
+    assert lines[0] == (
+        "   2 s  publishing: 4,000 messages published (2,000/s), 12,000 readings stored (6,000/s),"
+        " queue 600 rows, window 200 messages, published to committed p50 50 ms p99 99 ms,"
+        " 2 dead letters"
+    )
+
+
+def test_on_a_terminal_there_is_a_picture() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=110, height=30)
+    with TerminalView(console, title="The title", footer="the footer", seconds=30) as view:
+        for quarter in range(1, 9):
+            view.show(frame_at(quarter / 4))
+    picture = out.getvalue()
+    for part in ("The title", "the footer", "2,000", "6,000", "malformed", "600 rows", "of 30 s"):
+        assert part in picture
