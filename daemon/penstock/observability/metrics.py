@@ -70,6 +70,8 @@ class SpoolFaultKind(StrEnum):
     """The disk failed, on an fsync for one."""
     DAMAGED = "damaged"
     """What the file holds is not what was written."""
+    FOREIGN = "foreign"
+    """The file is another program's, or another version's."""
     LOCKED = "locked"
     """Another program holds the file."""
     HUNG = "hung"

@@ -27,8 +27,7 @@ from penstock.spool.codec import Label, Record, Unreadable, decode_label, tenant
 from penstock.spool.faults import SpoolFault, judged
 
 APPLICATION_ID = 0x50535031
-LAYOUT = 1
-"""Version of the tables."""
+"""Another layout of the tables gets another one, and other names."""
 PAGE_BYTES = 16_384
 CACHE_KIBIBYTES = 4_096
 LOG_BYTES = 16 * 1024 * 1024
@@ -38,7 +37,6 @@ SLACK_BYTES = 64 * 1024 * 1024
 
 _SETUP = f"""
     pragma page_size = {PAGE_BYTES};
-    pragma locking_mode = exclusive;
     pragma journal_mode = wal;
     pragma synchronous = full;
     pragma wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES};
@@ -58,7 +56,6 @@ _TABLES = f"""
         name blob primary key, amount integer not null, crc integer not null
     ) without rowid;
     pragma application_id = {APPLICATION_ID};
-    pragma user_version = {LAYOUT};
     commit;
 """
 
@@ -98,6 +95,9 @@ class SpoolFile:
             )
         try:
             with judged():
+                self._connection.execute("pragma locking_mode = exclusive")
+                # Before anything that would change the file of another program.
+                self._tables()
                 self._connection.executescript(_SETUP)
                 self._create_tables()
             self._counts = self._read_counts()
@@ -188,13 +188,24 @@ class SpoolFile:
             self._connection.close()
 
     def _create_tables(self) -> None:
-        (application,) = self._connection.execute("pragma application_id").fetchone()
-        (layout,) = self._connection.execute("pragma user_version").fetchone()
-        (objects,) = self._connection.execute("select count(*) from sqlite_schema").fetchone()
-        if (application, layout, objects) == (0, 0, 0):
+        if self._tables() is None:
             self._connection.executescript(_TABLES)
-        elif (application, layout) != (APPLICATION_ID, LAYOUT):
-            raise _damaged(f"{self.path} is not a spool, or one of another version of Penstock")
+
+    def _tables(self) -> set[str] | None:
+        """The tables that are there, `None` in a new file; a fault when they are not ours."""
+        (application,) = self._connection.execute("pragma application_id").fetchone()
+        names = {name for (name,) in self._connection.execute("select name from sqlite_schema")}
+        if not names and application == 0:
+            return None
+        if names != {"batches", "counts"}:
+            raise SpoolFault(
+                SpoolFaultKind.FOREIGN,
+                f"{self.path} is not a spool, or one of another version of Penstock; move it away,"
+                " or give another spool.path",
+            )
+        if application != APPLICATION_ID:
+            raise _damaged("its head is not what was written")
+        return names
 
     def _read_counts(self) -> dict[bytes, int]:
         with judged():

@@ -14,9 +14,8 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from penstock.errors import PenstockError
 from penstock.spool.codec import Record, Unreadable, decode_body, decode_label, relabelled
-from penstock.spool.faults import judged
+from penstock.spool.faults import judge, judged
 from penstock.spool.file import PAGE_BYTES, SpoolFile
 from penstock.spool.quarantine import set_aside, sync_folder
 
@@ -25,6 +24,15 @@ log = structlog.get_logger(__name__)
 GROUP_BYTES = 16 * 1024 * 1024
 FRUITLESS_NUMBERS = 100_000
 """So many numbers in a row without a record end the search."""
+
+
+_DAMAGE = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+}
 
 
 class Salvaged(msgspec.Struct, frozen=True):
@@ -81,7 +89,7 @@ def _copy(path: Path, target: SpoolFile) -> tuple[int, int]:
     group: list[Record] = []
     saved = 0
     aside: set[int] = set()
-    with closing(_connect(path)) as connection:
+    with judged(), closing(_connect(path)) as connection:
         for record in _records(connection):
             sound = _sound(record)
             if sound is None:
@@ -120,7 +128,8 @@ def _records(connection: sqlite3.Connection) -> Iterator[Record]:
                 "select number, label, body from batches where number > ? order by number limit 1",
                 (after,),
             ).fetchone()
-        except sqlite3.Error:
+        except sqlite3.Error as error:
+            _raise_unless_damage(error)
             row = ()
         if row is None:
             return
@@ -150,17 +159,17 @@ def _trusted(record: Record) -> bool:
 def _highest_number(connection: sqlite3.Connection) -> int | None:
     try:
         (number,) = connection.execute("select max(number) from batches").fetchone()
-    except sqlite3.Error:
+    except sqlite3.Error as error:
+        _raise_unless_damage(error)
         return None
     return number if isinstance(number, int) else 0
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    with judged():
-        connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-        # Else a file shared in memory would be made beside it.
-        connection.execute("pragma locking_mode = exclusive")
-        connection.execute("pragma cell_size_check = on")
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+    # Else a file shared in memory would be made beside it.
+    connection.execute("pragma locking_mode = exclusive")
+    connection.execute("pragma cell_size_check = on")
     return connection
 
 
@@ -169,9 +178,17 @@ def _readable_as_database(path: Path) -> bool:
         with closing(_connect(path)) as connection:
             connection.execute("select number from batches limit 0")
             connection.execute("select 1 from sqlite_schema").fetchall()
-    except (sqlite3.Error, PenstockError):
+    except sqlite3.Error as error:
+        _raise_unless_damage(error)
         return False
     return True
+
+
+def _raise_unless_damage(error: sqlite3.Error) -> None:
+    """Only what the file itself is to blame for may be passed over."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code & 0xFF not in _DAMAGE and code not in _DAMAGE:
+        raise judge(error) from error
 
 
 def _graft_first_page(path: Path, draft: Path) -> None:
