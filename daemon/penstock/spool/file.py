@@ -30,9 +30,9 @@ APPLICATION_ID = 0x50535031
 """Another layout of the tables gets another one, and other names."""
 PAGE_BYTES = 16_384
 CACHE_KIBIBYTES = 4_096
-LOG_BYTES = 16 * 1024 * 1024
+LOG_BYTES = 4 * 1024 * 1024
 """About where the write-ahead log is copied into the file and begun anew."""
-SLACK_BYTES = 64 * 1024 * 1024
+SLACK_BYTES = 16 * 1024 * 1024
 """An empty spool whose file is larger gives the disk back."""
 
 _SETUP = f"""

@@ -5,7 +5,6 @@ record is saved only when its checksum fits; and a crash at any point leaves eit
 in its place, to be salvaged again, or the new one, whole.
 """
 
-import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -215,9 +214,3 @@ def _draft(path: Path) -> Path:
 def _remove(path: Path) -> None:
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-journal")):
         file.unlink(missing_ok=True)
-
-
-def free_bytes(path: Path) -> int:
-    """Bytes that may still be written where a spool is."""
-    with judged():
-        return shutil.disk_usage(path.parent).free

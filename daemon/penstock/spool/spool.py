@@ -10,6 +10,7 @@ the account.
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from random import random
 from typing import Any, Literal, Protocol
@@ -28,7 +29,6 @@ from penstock.spool.codec import Record, decode_label, encode, readings_of_label
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import Filed, Standing
 from penstock.spool.quota import Quota
-from penstock.spool.salvage import free_bytes
 from penstock.spool.worker import (
     AnyJob,
     Append,
@@ -47,8 +47,6 @@ log = structlog.get_logger(__name__)
 TIMEOUT_SECONDS = 30.0
 RETRY_MIN_SECONDS = 1.0
 RETRY_MAX_SECONDS = 15.0
-ENOUGH_FREE_BYTES = 8 * 1024 * 1024
-"""After its disk was full, the spool is tried again once so much is free."""
 
 
 class SpoolFull(Retryable):
@@ -204,21 +202,13 @@ class Spool:
         except SpoolFault as fault:
             self._failed(fault)
             raise
-        if not isinstance(job, Read) and not self._is_disk_full():
+        if isinstance(job, Append | Probe):
             self._works()
         return answer
 
     async def _probe(self) -> None:
-        if self._is_disk_full() and free_bytes(self._path) < ENOUGH_FREE_BYTES:
-            return
-        try:
+        with suppress(SpoolFault, FatalError):
             await self._ask(Probe())
-        except (SpoolFault, FatalError):
-            return
-        self._works()
-
-    def _is_disk_full(self) -> bool:
-        return self._fault is not None and self._fault.kind is SpoolFaultKind.DISK_FULL
 
     def _refuse_when_full(self, more_bytes: int) -> None:
         full = self._full(more_bytes)

@@ -9,6 +9,7 @@ file that turned out to be damaged is salvaged then.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
@@ -23,10 +24,12 @@ from penstock.spool.file import Filed, SpoolFile, Standing
 from penstock.spool.lock import SpoolLock
 from penstock.spool.quarantine import set_aside
 from penstock.spool.quota import Quota
+from penstock.spool.reserve import Reserve
 from penstock.spool.salvage import Salvaged, finish_salvage, salvage
 
 GROUP_JOBS = 256
-"""Jobs in one commit at most."""
+GROUP_BYTES = 4 * 1024 * 1024
+"""Jobs in one commit, and about how many bytes they add, at most."""
 
 Answer = TypeVar("Answer")
 
@@ -116,6 +119,7 @@ class Worker:
         self._file: SpoolFile | None = None
         self._damaged = False
         self._disk_full = False
+        self._reserve = Reserve(path)
         self._last_read = 0
         # A daemon thread, so that a disk that hangs cannot keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
@@ -142,10 +146,12 @@ class Worker:
     def _next_jobs(self) -> list[AnyJob]:
         """What waits, at least one job; nothing at the end."""
         jobs: list[AnyJob] = []
+        size_bytes = 0
         job = self._jobs.get()
         while job is not None:
             jobs.append(job)
-            if len(jobs) == GROUP_JOBS:
+            size_bytes += job.record.size_bytes if isinstance(job, Append) else 0
+            if len(jobs) == GROUP_JOBS or size_bytes >= GROUP_BYTES:
                 return jobs
             try:
                 job = self._jobs.get_nowait()
@@ -172,7 +178,7 @@ class Worker:
                 case SetAside():
                     self._attempt([job], self._set_aside, job)
                 case Probe():
-                    self._attempt([job], self._write, [], [])
+                    self._attempt([job], self._probe)
                 case Append() | Remove():
                     pass
 
@@ -191,11 +197,13 @@ class Worker:
             for job in jobs:
                 self._in_loop(_set_exception, job.answer, error)
         else:
-            self._disk_full = False
             for job in jobs:
                 self._in_loop(_set_result, job.answer, answer)
 
     def _write(self, file: SpoolFile, appends: Sequence[Append], removes: Sequence[Remove]) -> None:
+        if appends:
+            self._reserve.hold()
+            self._disk_full = False
         records = [job.record for job in appends]
         numbers = [number for job in removes for number in job.numbers]
         dropped: list[Filed] = []
@@ -203,6 +211,10 @@ class Worker:
             dropped = self._surplus(file, sum(record.size_bytes for record in records))
         file.write(records, [*numbers, *(filed.number for filed in dropped)])
         self._written(file, dropped)
+
+    def _probe(self, file: SpoolFile) -> None:
+        self._reserve.hold()
+        file.write([], [])
 
     def _surplus(self, file: SpoolFile, more_bytes: int) -> list[Filed]:
         """What has to make room; what was read may be stored by now, and is not dropped."""
@@ -249,6 +261,9 @@ class Worker:
         if self._file is not None and not self._disk_full:
             self._file.abandon()
             self._file = None
+        if self._disk_full:
+            with suppress(SpoolFault):
+                self._reserve.release()
 
     def _close(self) -> None:
         if self._file is not None:
