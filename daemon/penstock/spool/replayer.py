@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from penstock.clock import Clock
-from penstock.errors import Retryable
+from penstock.errors import FatalError, Retryable
 from penstock.model import Batch
 from penstock.observability.metrics import Metrics, Retry
 from penstock.pipeline.bisect import Outcome, store_whole
@@ -90,6 +90,20 @@ class Replayer:
                         await self._spool.changed.wait()
             elif self._queue.crowded.is_set():
                 await asyncio.sleep(self._clock.monotonic_seconds() - started_seconds)
+
+    async def drain(self) -> None:
+        """Replay until the spool is empty.
+
+        Errors: `Retryable` when the database does not take something, `FatalError` when the spool
+        does not work; doing it again goes on.
+        """
+        while self._spool.standing.batches or self._committed is not None:
+            failures = self._metrics.retries[Retry.REPLAY]
+            progressed = await self._step()
+            if self._metrics.retries[Retry.REPLAY] > failures or not self._breaker.closed:
+                raise Retryable("the database does not take what is in the spool")
+            if not progressed and self._spool.status.state == "unusable":
+                raise FatalError(self._spool.status.detail)
 
     async def _step(self) -> bool:
         """Store a portion, read the next, and remove the last; false when there is no more to do.
