@@ -196,3 +196,36 @@ def test_a_second_daemon_on_the_same_spool_ends_with_what_to_do(
         wait_until(lambda: bool(second.events("stopped_by_error")), "it ended")
         (event,) = second.events("stopped_by_error")
         assert "is in use by process" in event["error"]
+
+
+def test_when_everything_is_full_qos_1_waits_and_qos_0_is_counted_as_shed(
+    tmp_path: Path, mqtt_url: str, server: sandbox.Postgres, topic_prefix: str
+) -> None:
+    dsn = sandbox.create_database(server.dsn, "penstock")
+    topic = f"{topic_prefix}/t/d/telemetry"
+    with make_daemon(
+        tmp_path, mqtt_url, dsn, topic_prefix,
+        storage={"queue_rows": 1_000, "batch_rows": 100, "batch_bytes": 100_000,
+                 "retry_max_seconds": 0.5},
+        spool={"path": str(tmp_path / "spool.db"), "max_bytes": 1_048_576, "after_seconds": 0.5},
+    ) as daemon:  # fmt: skip
+        server.kill()
+        text = "x" * 2_000
+        waiting = [(topic, f'{{"metrics": {{"m": "{text}{n}"}}}}') for n in range(1_800)]
+        publish(mqtt_url, waiting)
+        wait_until(lambda: daemon.get("/health")[1]["spool"] == "full", "the spool is full")
+        wait_until(
+            lambda: daemon.metric("penstock_mqtt_unacknowledged_messages") >= 1_000,
+            "messages wait in the queue",
+        )
+        publish(mqtt_url, [(topic, '{"metrics": {"m": 1, "n": 2}}')] * 500, qos=0)
+        wait_until(
+            lambda: daemon.metric("penstock_readings_shed_total", tenant="t") == 1_000, "shed"
+        )
+        ledger = daemon.get("/health")[1]["ledger"]
+        assert (ledger["balanced"], ledger["received"]) == (True, 2_800)
+        server.start()
+        wait_until(lambda: daemon.metric("penstock_readings_stored_total") == 1_800, "all stored")
+        assert daemon.get("/health")[1]["ledger"]["balanced"] is True
+        publish(mqtt_url, [(topic, '{"metrics": {"m": 1}}')], qos=0)
+        wait_until(lambda: daemon.metric("penstock_readings_stored_total") == 1_801, "as before")

@@ -279,7 +279,7 @@ class Daemon:
             mqtt_connections=source.connection,
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
-            paused=queue.full,
+            paused=flow.restraint.paused,
             database_connected=database.connected,
             database_detail="" if database.connected else database.detail,
             building_rows=flow.intake.building_rows,

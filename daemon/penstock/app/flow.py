@@ -2,19 +2,20 @@
 
 Invariants: a batch is entered in the ack ledger before it is queued, and leaves it only after it
 is committed or on the disk; a PUBACK is sent for nothing else. While the queue is full the source
-is paused; once shutdown has begun the source stays paused.
+is restrained; once shutdown has begun it stays paused.
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from random import random
 
 import structlog
 
+from penstock.app.restraint import Restraint
 from penstock.backoff import Backoff
 from penstock.clock import Clock
 from penstock.decode import make_decoder
-from penstock.model import Batch, DeadLetter
+from penstock.model import Batch, DeadLetter, Message
 from penstock.mqtt.factory import make_source
 from penstock.mqtt.ledger import AckLedger
 from penstock.observability.metrics import Metrics, SealCause
@@ -56,7 +57,6 @@ class Flow:
         self._accounting = Accounting(metrics, clock)
         self._sampled_log = SampledLog(log, clock)
         self._acks = AckLedger()
-        self._stopping = False
         self.topics = TopicCache(
             router,
             [make_decoder(route, settings.limits) for route in settings.routes],
@@ -73,12 +73,16 @@ class Flow:
             flush_interval_seconds=storage.flush_interval_ms / 1000,
             dead_letter_bytes=settings.limits.dead_letter_bytes,
         )
-        self.accept = self.intake.accept
+        self.spool: Spool | None = None
+        if settings.spool.path is not None:
+            self.spool = Spool(settings.spool, metrics.spool, self._accounting, clock)
+        buffer = self.spool or NoBuffer()
+        self.restraint = Restraint(self.intake, buffer, self._accounting.shed)
         self.queue = BatchQueue(
             max_rows=storage.queue_rows,
             max_bytes=storage.queue_bytes,
-            on_full=self._hold_back,
-            on_room=self._go_on,
+            on_full=self.restraint.full,
+            on_room=self.restraint.room,
         )
         self.source = make_source(
             settings.mqtt,
@@ -89,10 +93,7 @@ class Flow:
                 settings.limits.payload_bytes + 1, settings.limits.dead_letter_bytes
             ),
         )
-        self.spool: Spool | None = None
-        if settings.spool.path is not None:
-            self.spool = Spool(settings.spool, metrics.spool, self._accounting, clock)
-        buffer = self.spool or NoBuffer()
+        self.restraint.restrain(self.source, self.queue)
         self.breaker = Breaker(_backoff(storage), clock)
         self.writers = [
             Writer(
@@ -133,19 +134,23 @@ class Flow:
             yield "overflow", self._overflow.run()
             yield "replayer", self._replayer.run()
 
+    def accept(self, messages: Sequence[Message]) -> None:
+        """Take messages in the order received."""
+        self.restraint.accept(messages)
+
     def connected(self, connection: int) -> None:
         """The broker accepted a connection; what was not acknowledged before, it sends again."""
         self.intake.connected(connection)
         self._acks.connection_lost(connection - 1)
 
     def tick(self) -> None:
-        """Once a second: say how many dead letters were not logged one by one."""
+        """Once a second: say how many dead letters were not logged one by one, and look around."""
         self._sampled_log.flush()
+        self.restraint.tick()
 
     async def drain(self) -> None:
         """Stop the intake; make safe and acknowledge what was received."""
-        self._stopping = True
-        self.source.pause()
+        self.restraint.stop()
         self.intake.seal(SealCause.STOP)
         await self.queue.join()
 
@@ -197,13 +202,6 @@ class Flow:
             sqlstate=letter.sqlstate,
             correlation_id=letter.correlation_id,
         )
-
-    def _hold_back(self) -> None:
-        self.source.pause()
-
-    def _go_on(self) -> None:
-        if not self._stopping:
-            self.source.resume()
 
     @property
     def unacknowledged_messages(self) -> int:

@@ -59,6 +59,13 @@ class Accounting:
             self._metrics.ledger.account(tenant).spooled -= readings
         self._count_outcome(batch, outcome)
 
+    def shed(self, readings: Mapping[str | None, int]) -> None:
+        """Count readings that were received and given up at once."""
+        for tenant, given_up in readings.items():
+            account = self._metrics.ledger.account(tenant)
+            account.received += given_up
+            account.shed += given_up
+
     def spool_opened(self, readings: Mapping[str | None, int]) -> None:
         """Count what the spool holds, which was received once; what it lost is shed."""
         for account, held in self._metrics.ledger.by_account(readings):

@@ -45,6 +45,11 @@ class BatchQueue:
         self.size_bytes = 0
         self.full = False
 
+    @property
+    def overfull(self) -> bool:
+        """Whether it holds twice as much as it should."""
+        return self.rows >= 2 * self._max_rows or self.size_bytes >= 2 * self._max_bytes
+
     def __len__(self) -> int:
         """Batches waiting for a writer."""
         return len(self._waiting)

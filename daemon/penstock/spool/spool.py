@@ -94,7 +94,7 @@ class Spool:
         self._pending_bytes = 0
         self._fault: SpoolFault | None = None
         self._backoff = Backoff(RETRY_MIN_SECONDS, RETRY_MAX_SECONDS, random)
-        self._full_logged = False
+        self._refused_bytes = 0
         self.standing = Standing()
         """What it holds."""
         self.changed = asyncio.Event()
@@ -213,21 +213,22 @@ class Spool:
     def _refuse_when_full(self, more_bytes: int) -> None:
         full = self._full(more_bytes)
         if full:
-            if not self._full_logged:
-                self._full_logged = True
+            if not self._refused_bytes:
                 log.error(
                     "spool_full", reason=full, bytes=self.standing.size_bytes,
                     advice="messages are held back at the broker until the database takes batches"
                     " again; raise spool.max_bytes if the disk has room",
                 )  # fmt: skip
+            self._refused_bytes = more_bytes
             raise SpoolFull(full)
 
     def _full(self, more_bytes: int) -> str:
-        if self._quota.drops_oldest:
+        empty = not self.standing.batches and not self._pending_bytes
+        if self._quota.drops_oldest or empty:
             return ""
-        return self._quota.full(
-            self.standing, self._pending_bytes + max(1, more_bytes), self._clock.now_us()
-        )
+        # Full until the batch has room that was refused, or others would be refused one by one.
+        wanted_bytes = self._pending_bytes + max(1, self._refused_bytes, more_bytes)
+        return self._quota.full(self.standing, wanted_bytes, self._clock.now_us())
 
     def _failed(self, fault: SpoolFault) -> None:
         self._counts.faults[fault.kind] += 1
@@ -247,7 +248,7 @@ class Spool:
 
     def _appended(self, batch: Batch) -> None:
         self._backoff.reset()
-        self._full_logged = False
+        self._refused_bytes = 0
         self._counts.appended_batches += 1
         self._counts.appended_rows += batch.rows
         self.changed.set()

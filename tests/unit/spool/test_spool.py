@@ -105,6 +105,16 @@ async def test_appends_that_come_together_do_not_exceed_the_quota(tmp_path: Path
         assert bench.spool.standing.size_bytes <= bench.spool.max_bytes
 
 
+async def test_an_empty_spool_takes_a_batch_however_large(tmp_path: Path) -> None:
+    async with opened(tmp_path / "spool.db", max_bytes=1_048_576) as bench:
+        await bench.spool.append(batch_of(rows=1))
+        with pytest.raises(SpoolFull):
+            await bench.spool.append(batch_of(rows=100_000))
+        await bench.spool.remove([1])
+        await bench.spool.append(batch_of(rows=100_000))
+        assert not bench.spool.usable
+
+
 async def test_age_fills_a_spool_too(tmp_path: Path) -> None:
     batch = batch_of(rows=1)
     async with opened(tmp_path / "spool.db", max_age_seconds=60) as bench:
