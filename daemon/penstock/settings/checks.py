@@ -99,8 +99,9 @@ def _mqtt_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
 
 
 def _storage_conflicts(storage: Storage) -> Iterator[Conflict]:
-    if not storage.dsn.reveal().startswith(DSN_SCHEMES):
-        yield Conflict("storage.dsn", "expected postgresql://user@host:port/database")
+    fault = _dsn_fault(storage.dsn.reveal())
+    if fault is not None:
+        yield Conflict("storage.dsn", fault)
     yield from _ordered("storage.retry", storage.retry_min_seconds, storage.retry_max_seconds)
     for unit in ("rows", "bytes"):
         batch, queue = getattr(storage, f"batch_{unit}"), getattr(storage, f"queue_{unit}")
@@ -110,6 +111,21 @@ def _storage_conflicts(storage: Storage) -> Iterator[Conflict]:
                 f"the queue must hold at least one batch: {queue} < storage.batch_{unit} {batch}",
                 (f"storage.batch_{unit}",),
             )
+
+
+def _dsn_fault(dsn: str) -> str | None:
+    """What is wrong with a DSN; quotes nothing of it, because any part may be of the password."""
+    if not dsn.startswith(DSN_SCHEMES):
+        return "expected postgresql://user@host:port/database"
+    try:
+        url = urlsplit(dsn)
+    except ValueError:
+        return "its host is none: an IPv6 address stands in brackets"
+    hosts = url.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    if "#" in dsn or not all(port.isdecimal() for port in ports if port):
+        return "a port is no number: write / ? # in a password as %2F %3F %23"
+    return None
 
 
 def _http_conflicts(http: Http) -> Iterator[Conflict]:

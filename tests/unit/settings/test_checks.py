@@ -111,6 +111,38 @@ def test_a_dsn_is_a_url_of_postgresql() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql:///penstock",
+        "postgresql:///penstock?host=/run/postgresql",
+        "postgres://joe:p%2Fw@[::1]:5432/x",
+        "postgresql://joe@one:5432,two,[::2]:5433/x?target_session_attrs=read-write",
+        "postgresql://%2Frun%2Fpostgresql/x",
+    ],
+)
+def test_a_dsn_may_name_sockets_and_several_hosts(dsn: str) -> None:
+    assert faults_of(f"storage: {{dsn: '{dsn}'}}") == []
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://joe:hunter/2@db:5432/x",
+        "postgresql://joe:hunter?2@db:5432/x",
+        "postgresql://joe:hunter#2@db:5432/x",
+        "postgresql://joe:4711#2@db:5432/x",
+        "postgresql://joe@db:hunter/x",
+        "postgresql://joe:hunter[2@db:5432/x",
+    ],
+)
+def test_a_dsn_that_cannot_be_read_is_refused_without_showing_any_of_it(dsn: str) -> None:
+    (fault,) = faults_of(f"storage: {{dsn: '{dsn}'}}")
+    assert fault.startswith("storage.dsn: ")
+    assert "hunter" not in fault
+    assert "4711" not in fault
+
+
 def test_a_rule_about_a_faulty_setting_is_not_a_second_fault() -> None:
     assert faults_of("storage: {batch_rows: many, queue_rows: 1}") == [
         'storage.batch_rows: expected an integer from 1 to 1000000, got "many" (line 1)'
