@@ -14,12 +14,12 @@ from paho.mqtt.client import WebsocketConnectionError
 from penstock.clock import Clock
 from penstock.model import Message
 from penstock.mqtt import failures
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.paho import PahoConnection
 from penstock.mqtt.reconnecting import ReconnectingSource
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.source import Intake
 from penstock.mqtt.subscriptions import Subscriptions
+from penstock.settings.mqtt_url import Endpoint
 from penstock.settings.tree import Mqtt
 
 _CHECK_SECONDS = 1.0

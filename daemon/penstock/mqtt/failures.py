@@ -3,8 +3,8 @@
 import socket
 import ssl
 
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.refusals import Refusal
+from penstock.settings.mqtt_url import Endpoint
 
 
 def unreachable(endpoint: Endpoint, error: OSError) -> Refusal:

@@ -12,10 +12,10 @@ from typing import Protocol, cast
 from penstock.clock import Clock
 from penstock.model import Message
 from penstock.mqtt import failures
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.session import Closed, Connected, Event, Session
 from penstock.mqtt.subscriptions import Subscribed
+from penstock.settings.mqtt_url import Endpoint
 
 _FAREWELL_SECONDS = 2.0
 """How long the other side has to close the connection once we are done with it."""

@@ -30,9 +30,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from penstock.model import Message
 from penstock.mqtt import failures, refusals
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.wire import PlainMessage
+from penstock.settings.mqtt_url import Endpoint
 from penstock.settings.tree import Mqtt
 
 _PACKETS_AT_ONCE = 200

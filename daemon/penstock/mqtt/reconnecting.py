@@ -15,11 +15,11 @@ import structlog
 
 from penstock.clock import Clock
 from penstock.model import Message
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.reconnects import Reconnects
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.source import Intake, SourceStatus, Traffic
 from penstock.mqtt.subscriptions import Subscribed
+from penstock.settings.mqtt_url import Endpoint
 from penstock.settings.tree import Mqtt
 
 log = structlog.get_logger(__name__)

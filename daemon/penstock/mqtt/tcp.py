@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from penstock.clock import Clock
 from penstock.model import Message
 from penstock.mqtt import failures, wire
-from penstock.mqtt.endpoint import Endpoint
 from penstock.mqtt.link import Link
 from penstock.mqtt.reconnecting import ReconnectingSource
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.session import Connected, Session
 from penstock.mqtt.source import Intake
 from penstock.mqtt.subscriptions import Subscribed
+from penstock.settings.mqtt_url import Endpoint
 from penstock.settings.tree import Mqtt
 
 
