@@ -11,6 +11,7 @@ import pytest
 
 from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
+from tests.support.command_line import penstock
 from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
 from tests.support.publishing import locked, publish, rows_of
 
@@ -264,6 +265,28 @@ def test_attempts_to_reach_a_broker_that_is_not_there_are_counted(
         retries = "penstock_retries_total"
         wait_until(lambda: daemon.metric(retries, operation="mqtt_connect") > 2, "retries")
         assert daemon.metric("penstock_mqtt_connections_total") == 0
+    finally:
+        daemon.kill()
+
+
+def test_a_daemon_that_does_not_migrate_waits_for_whoever_does(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        storage={"migrate_on_start": False, "retry_max_seconds": 0.2},
+    )
+    daemon.start(ready=False)
+    try:
+        wait_until(lambda: bool(daemon.events("database_unavailable")), "the schema is missed")
+        assert "penstock migrate" in daemon.events("database_unavailable")[0]["error"]
+        assert daemon.get("/health/ready")[0] == 503
+        assert not daemon.events("mqtt_connected"), "nothing is read that could not be stored"
+        assert penstock("migrate", "--config", str(daemon.config)).status == 0
+        wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
     finally:
         daemon.kill()
 

@@ -27,7 +27,7 @@ from penstock.registry.known import KnownDevices
 from penstock.settings.dump import redacted
 from penstock.settings.tree import Settings
 from penstock.storage.latest import Latest
-from penstock.storage.migrate import migrate
+from penstock.storage.migrate import migrate, pending
 from penstock.storage.store import TimescaleStore
 
 log = structlog.get_logger(__name__)
@@ -127,7 +127,7 @@ class Daemon:
 
     async def _serve(self) -> None:
         """Migrate, then run every stage until cancelled."""
-        await self._migrate()
+        await self._await_schema()
         if not self._settings.registry.auto_register:
             await self._devices.load()
         async with asyncio.TaskGroup() as stages:
@@ -139,13 +139,13 @@ class Daemon:
             if not self._settings.registry.auto_register:
                 stages.create_task(self._devices.run(), name="devices")
 
-    async def _migrate(self) -> None:
-        """Bring the schema up to date, waiting for a database that is not there yet."""
+    async def _await_schema(self) -> None:
+        """Return when the schema is up to date, waiting for a database that is not there yet."""
         storage = self._settings.storage
         backoff = Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)
-        while storage.migrate_on_start:
+        while True:
             try:
-                applied = await migrate(storage.dsn)
+                await self._prepare_schema()
             except Retryable as error:
                 self._metrics.retries[Retry.DATABASE_CONNECT] += 1
                 delay_seconds = backoff.next_seconds()
@@ -156,8 +156,15 @@ class Daemon:
                 )
                 await asyncio.sleep(delay_seconds)
             else:
-                log.info("schema_ready", applied=applied)
                 return
+
+    async def _prepare_schema(self) -> None:
+        """Bring the schema up to date, or see that somebody else has."""
+        storage = self._settings.storage
+        if storage.migrate_on_start:
+            log.info("schema_ready", applied=await migrate(storage.dsn))
+        elif missing := await pending(storage.dsn):
+            raise Retryable(f"run `penstock migrate`: the schema lacks {', '.join(missing)}")
 
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
