@@ -174,7 +174,19 @@ class Daemon:
             self._flow.tick()
             self._follow_registrations()
             self._notifier.watchdog()
+            self._notifier.status(self._status_line())
             await asyncio.sleep(TICK_SECONDS)
+
+    def _status_line(self) -> str:
+        """What `systemctl status` shows."""
+        faults = [text for text in (self._flow.source.status.detail, self._database_detail) if text]
+        stored = f"{self._metrics.stored_rate.per_second():,.0f} readings/s stored"
+        return "; ".join([self._phase, stored, *faults])
+
+    @property
+    def _database_detail(self) -> str:
+        """Why the database is not connected; empty when it is."""
+        return "" if self._store.status.connected else self._store.status.detail
 
     def _follow_registrations(self) -> None:
         """Have devices admitted anew once the known ones may be others."""
@@ -202,9 +214,10 @@ class Daemon:
         self._phase = "stopping"
         self._notifier.stopping()
         flow, limit_seconds = self._flow, self._settings.shutdown_timeout_seconds
-        farewell_seconds = min(5.0, limit_seconds / 10)
+        farewell_seconds = min(3.0, limit_seconds / 10)
+        closing_seconds = min(2.0, limit_seconds / 5)
         try:
-            async with asyncio.timeout(limit_seconds - farewell_seconds):
+            async with asyncio.timeout(limit_seconds - farewell_seconds - closing_seconds):
                 await flow.drain()
         except TimeoutError:
             log.error(  # noqa: TRY400 - a full account, and the traceback would tell nothing
@@ -225,7 +238,6 @@ class Daemon:
         """How the stages stand now."""
         flow, storage = self._flow, self._settings.storage
         source, queue = flow.source.status, flow.queue
-        database = self._store.status
         return Levels(
             phase=self._phase,
             mqtt_connected=source.state == "subscribed",
@@ -234,8 +246,8 @@ class Daemon:
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
             paused=queue.full,
-            database_connected=database.connected,
-            database_detail="" if database.connected else database.detail,
+            database_connected=self._store.status.connected,
+            database_detail=self._database_detail,
             building_rows=flow.intake.building_rows,
             queue_batches=len(queue.unsettled),
             queue_rows=queue.rows,
