@@ -33,9 +33,10 @@ def make_source(
         endpoint = parse_url(settings.url)
     except ValueError as error:
         raise ConfigError(f"mqtt.url: {error}") from None
-    tls = tls_context(settings) if endpoint.tls else None
+    if endpoint.tls:
+        tls_context(settings)  # each connection reads the files; a fault is to be seen at the start
     if settings.protocol == "3.1.1" or endpoint.websocket_path is not None:
-        return CompatSource(settings, endpoint, filters, intake, clock, random.random, tls=tls)
+        return CompatSource(settings, endpoint, filters, intake, clock, random.random)
     return TcpSource(
         settings,
         endpoint,
@@ -43,6 +44,5 @@ def make_source(
         intake,
         clock,
         random.random,
-        tls=tls,
         largest_payload_bytes=largest_payload_bytes,
     )

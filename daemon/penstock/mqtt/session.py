@@ -27,6 +27,7 @@ import mqtt5
 from penstock.model import Message
 from penstock.mqtt import handshake, refusals, wire
 from penstock.mqtt.chunks import Chunks
+from penstock.mqtt.connection import Connected
 from penstock.mqtt.keepalive import Keepalive
 from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.subscriptions import Subscribed, Subscriptions, in_packets
@@ -40,13 +41,6 @@ _PINGREQ = mqtt5.PingReqPacket().write()
 
 # The first byte of a packet tells its type, which is faster than looking at the object.
 _Read = Callable[[memoryview], tuple[Any, int]]
-
-
-class Connected(NamedTuple):
-    """The broker accepted the connection."""
-
-    session_present: bool
-    keepalive_seconds: int
 
 
 class Closed(NamedTuple):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -124,6 +125,23 @@ async def test_an_authority_that_is_not_trusted_is_named(access: Callable[..., M
 async def test_a_missing_client_certificate_is_named(access: Callable[..., Mqtt]) -> None:
     detail = await detail_of(access(tls={"cert_file": None, "key_file": None}))
     assert "certificate" in detail
+
+
+async def test_a_client_certificate_that_is_replaced_serves_the_next_attempt(
+    access: Callable[..., Mqtt], certificates: sandbox.Certificates, tmp_path: Path
+) -> None:
+    stranger = sandbox.make_certificates(tmp_path / "stranger")
+    cert, key = tmp_path / "client.pem", tmp_path / "client.key"
+    shutil.copy(stranger.client, cert)
+    shutil.copy(stranger.client_key, key)
+    settings = access(tls={"cert_file": str(cert), "key_file": str(key)})
+    async with running(settings, ["a"], Recorder(), subscribed=False) as source:
+        await until(lambda: source.traffic.connections_ended >= 1, "the stranger refused")
+        cert.write_text("half a certif")
+        await until(lambda: f"mqtt.tls.cert_file {cert}" in source.status.detail, "the file named")
+        shutil.copy(certificates.client, cert)
+        shutil.copy(certificates.client_key, key)
+        await until(lambda: source.status.state == "subscribed", "let in")
 
 
 async def test_plain_mqtt_to_a_tls_listener_is_named(

@@ -341,6 +341,27 @@ async def test_stopping_disconnects_in_good_order_after_what_was_acknowledged(
     assert not set(again.payloads()) & set(payloads(sent))
 
 
+async def test_nothing_is_delivered_after_stop_though_it_was_read_before(
+    settings: MakeSettings, any_broker: sandbox.Broker, topic_prefix: str
+) -> None:
+    filters = [f"{topic_prefix}/#"]
+    async with running(settings(), filters, Recorder()):
+        pass
+    sent = numbered(topic_prefix, 20)
+    await publish(any_broker.url, sent)
+    recorder = Recorder()
+    async with running(settings(), filters, recorder, subscribed=False, paused=True) as source:
+        await until(lambda: recorder.connections, "connected")
+        await asyncio.sleep(0.1)  # in which a source may read what it does not hand on yet
+        source.resume()
+        await source.stop()
+    assert recorder.received == []
+    again = Recorder(acknowledging=True)
+    async with running(settings(), filters, again):
+        await until(partial(has, again, 20), "all messages")
+    assert again.payloads() == payloads(sent)
+
+
 async def test_stopping_while_the_broker_is_away_takes_no_time(
     settings: MakeSettings, any_broker: sandbox.Broker
 ) -> None:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import Message
-from penstock.mqtt.session import Closed, Connected, Event, Session
+from penstock.mqtt.connection import Connected
+from penstock.mqtt.session import Closed, Event, Session
 from penstock.mqtt.subscriptions import Subscribed
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt
