@@ -6,17 +6,14 @@ count pings, or cut down payloads as they stream in.
 """
 
 import ssl
-from collections.abc import Sequence
 
 import aiomqtt
 from paho.mqtt.client import WebsocketConnectionError
 
 from penstock.mqtt import failures
-from penstock.mqtt.connection import Connected
 from penstock.mqtt.paho import PahoConnection
 from penstock.mqtt.reconnecting import ReconnectingSource
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.subscriptions import Subscriptions
 
 _CHECK_SECONDS = 1.0
 
@@ -24,28 +21,12 @@ _CHECK_SECONDS = 1.0
 class CompatSource(ReconnectingSource):
     """One session through aiomqtt, connection after connection; see `source.Source`."""
 
-    _connection: PahoConnection | None
-    _subscriptions: Subscriptions
-
-    def accepted(self, *, session_present: bool) -> None:
-        """Called by the connection when the broker accepted it."""
-        self.connected(Connected(session_present, self._settings.keepalive_seconds))
-        self._ask(self._subscriptions.first())
-
-    def answered(self, patterns: Sequence[str], codes: Sequence[int]) -> None:
-        """Called by the connection when the broker answered for some filters."""
-        self._subscriptions.answered(patterns, codes)
-        outcome = self._subscriptions.outcome()
-        if outcome is not None:
-            self.subscribed(outcome)
-
     @property
     def _receive_maximum(self) -> int:
         return 0 if self._settings.protocol == "3.1.1" else self._settings.receive_maximum
 
     async def _converse(self, tls: ssl.SSLContext | None) -> Refusal:
-        self._subscriptions = Subscriptions(self._settings, self._filters)
-        connection = PahoConnection(self._settings, self._endpoint, tls, self)
+        connection = PahoConnection(self._settings, self._endpoint, self._filters, tls, self)
         with self._present(connection):
             try:
                 async with connection:
@@ -66,15 +47,10 @@ class CompatSource(ReconnectingSource):
                 await connection.wait(_CHECK_SECONDS)
                 if leaving:
                     break
-                connection.keep_alive()
-                self._ask(self._subscriptions.again(self._clock.monotonic_seconds()))
+                connection.check(self._clock.monotonic_seconds())
             await connection.linger()
         finally:
             connection.abort()
-
-    def _ask(self, patterns: Sequence[str]) -> None:
-        if patterns and self._connection is not None:
-            self._connection.ask(patterns)
 
     def _refusal(self, cause: BaseException | None) -> Refusal:
         """Why a connection is over that the broker did not end with a reason."""

@@ -1,13 +1,14 @@
 """What a source and the connection under it are to each other, whichever of the two kinds it is.
 
-All of it is synchronous. A connection reports in this order: that the broker accepted it, what the
-broker granted, messages; and nothing once it was aborted.
+All of it is synchronous. A connection reports first that the broker accepted it; what was granted
+and the messages follow as they come.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from penstock.model import Message
+from penstock.mqtt.refusals import Refusal
 from penstock.mqtt.subscriptions import Subscribed
 
 
@@ -16,6 +17,15 @@ class Connected(NamedTuple):
 
     session_present: bool
     keepalive_seconds: int
+
+
+class Closed(NamedTuple):
+    """The connection is over: the broker ended it, or has to be left."""
+
+    refusal: Refusal
+
+
+Event = Connected | Subscribed | Closed
 
 
 class Receiver(Protocol):

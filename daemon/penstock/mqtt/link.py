@@ -12,9 +12,9 @@ from typing import cast
 from penstock.clock import Clock
 from penstock.model import Message
 from penstock.mqtt import failures
-from penstock.mqtt.connection import Connected, Receiver
+from penstock.mqtt.connection import Closed, Connected, Event, Receiver
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.session import Closed, Event, Session
+from penstock.mqtt.session import Session
 from penstock.mqtt.subscriptions import Subscribed
 from penstock.settings.mqtt_url import Endpoint
 

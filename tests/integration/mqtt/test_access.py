@@ -226,6 +226,23 @@ async def test_a_peer_that_is_no_broker_is_named(protocol: str) -> None:
     assert "mqtt.url" in detail
 
 
+async def test_an_answer_to_no_question_of_ours_is_named() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(bytes.fromhex("20020000 9003000901"))  # CONNACK, and a SUBACK of 3.1.1
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Mqtt(url=f"mqtt://127.0.0.1:{port}", protocol="3.1.1", reconnect_min_seconds=0.02)
+    try:
+        async with running(settings, ["a"], Recorder(), subscribed=False) as source:
+            await until(lambda: "answers no SUBSCRIBE" in source.status.detail, "the fault named")
+    finally:
+        server.close()
+
+
 async def test_a_silent_peer_is_left_in_time(protocol: str) -> None:
     detail = await answered_with(None, protocol=protocol, connect_timeout_seconds=0.1)
     assert "no answer" in detail

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import Message
-from penstock.mqtt.connection import Connected
-from penstock.mqtt.session import Closed, Event, Session
+from penstock.mqtt.connection import Closed, Connected, Event
+from penstock.mqtt.session import Session
 from penstock.mqtt.subscriptions import Subscribed
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt
@@ -180,9 +180,10 @@ class TestSubscribing:
         assert session.take_events() == [Subscribed(refused=(), lowered=())]
 
     def test_a_filter_that_stays_refused_uses_up_no_packet_identifiers(self) -> None:
-        session = connected(Mqtt(reconnect_max_seconds=1.0))
-        session._last_packet_id = 65_534
-        session._subscriptions.answered(["a/+"], [0x87])
+        session = Session(Mqtt(reconnect_max_seconds=1.0), ["a/+"], 0.0)
+        session.receive(CONNACK + suback(0x87))
+        session.take_output(0.0)
+        session._subscribing._last_packet_id = 65_534
         session.check(0.0)
         identifiers = []
         for now_seconds in (1.0, 3.0):
