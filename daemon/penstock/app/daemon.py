@@ -243,6 +243,7 @@ class Daemon:
             mqtt_connected=source.state == "subscribed",
             mqtt_detail=source.detail,
             mqtt_connections=source.connection,
+            mqtt_sessions_lost=flow.source.traffic.sessions_lost,
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
             paused=queue.full,

@@ -109,6 +109,8 @@ class ReconnectingSource(ABC):
 
     def connected(self, event: Connected) -> None:
         """Called by the connection when the broker accepted it: number it, and tell the intake."""
+        if not event.session_present and self._is_session_expected():
+            self._session_lost()
         self.traffic.connections_accepted += 1
         self._accepted_at_seconds = self._clock.monotonic_seconds()
         self._state, self._detail = "connected", "waiting for the broker to grant the subscriptions"
@@ -146,6 +148,22 @@ class ReconnectingSource(ABC):
         if messages and not self._stop_requested.is_set():
             self.traffic.messages_received += len(messages)
             self._intake.accept(messages)
+
+    def _is_session_expected(self) -> bool:
+        """Whether we had a session with the broker, and it was to keep it (MQTT 5 §3.1.2.11.2)."""
+        return self.traffic.connections_accepted > 0 and self._settings.session_expiry_seconds > 0
+
+    def _session_lost(self) -> None:
+        """Say what nothing else shows: messages that waited in the broker and never reach us."""
+        self.traffic.sessions_lost += 1
+        log.warning(
+            "mqtt_session_lost",
+            client_id=self._settings.client_id,
+            advice="the broker dropped our session, and with it all that waited there for us: have "
+            "it keep sessions over its restarts (in mosquitto: persistence true) for as long as "
+            "mqtt.session_expiry_seconds, and let no other client use our client id, least of all "
+            "with a clean start",
+        )
 
     @property
     def _is_accepted(self) -> bool:

@@ -411,6 +411,7 @@ async def test_another_client_with_the_same_client_id_is_named(
                 async with mqtt_client(any_broker.url, client_id=settings().client_id):
                     await until(lambda: source.status.state == "connecting", "taken over")
             await until(lambda: len(recorder.connections) == 3, "a third connection")
+            assert source.traffic.sessions_lost == 2, "both started clean"
     reasons = [entry["reason"] for entry in logs if entry["event"] == "mqtt_disconnected"]
     assert reasons[1] == expected
     (text,) = [entry["detail"] for entry in logs if entry.get("reason") == expected]
