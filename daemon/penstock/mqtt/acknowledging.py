@@ -22,8 +22,11 @@ class Acknowledging:
         self._exactly_once.add(packet_id)
 
     def packets(self, packet_ids: Sequence[int]) -> bytes:
-        """A PUBACK or, for QoS 2, a PUBREC for each identifier, in this order."""
-        if not self._exactly_once:
+        """A PUBACK or, for QoS 2, a PUBREC for each identifier, in this order.
+
+        Identifier 0 is a `MalformedPacketError`: nothing can acknowledge it.
+        """
+        if not self._exactly_once or 0 in packet_ids:
             return wire.pubacks(packet_ids)
         return b"".join(map(self._packet, packet_ids))
 

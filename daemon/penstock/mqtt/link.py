@@ -65,7 +65,7 @@ class Link(asyncio.Protocol):
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Send acknowledgements in this order, in one write."""
         self._session.acknowledge(packet_ids)
-        self._send()
+        self._take(0, ())
 
     def pause(self) -> None:
         """Hand on nothing more, and read nothing more once the broker has answered."""

@@ -372,6 +372,36 @@ class TestBadInput:
         assert isinstance(last, mqtt5.DisconnectPacket)
         assert int(last.reason_code) in {0x81, 0x82}
 
+    @pytest.mark.parametrize("topic", [b"a/1", b"a\xff1"], ids=["read", "salvaged"])
+    @pytest.mark.parametrize("before", [b"", publish("a/1", b"z", 8, qos=2)], ids=["", "QoS 2"])
+    def test_a_packet_identifier_of_0_ends_the_connection_when_it_is_to_be_acknowledged(
+        self, topic: bytes, before: bytes
+    ) -> None:
+        session = connected()
+        before += publish("a/1", b"x", 5)
+        nameless = b"\x32\x09\x00\x03" + topic + b"\x00\x00\x00x"
+        messages = session.receive(before + nameless + publish("a/1", b"y", 6))
+        ids = [m.packet_id for m in messages if m.packet_id is not None]
+        assert ids[-3:] == [5, 0, 6]
+        session.acknowledge(ids)
+        *acknowledged, farewell = sent(session)
+        assert [p.packet_id for p in acknowledged] == ids[:-2]  # type: ignore[union-attr]
+        assert isinstance(farewell, mqtt5.DisconnectPacket)
+        assert int(farewell.reason_code) == 0x82
+        (event,) = session.take_events()
+        assert isinstance(event, Closed)
+        assert "packet identifier 0" in event.refusal.text
+
+    @pytest.mark.parametrize(
+        "packet",
+        [b"\x32\x09\x00\x00\x00\x01\x03\x23\x00\x05x", b"\x32\x06\x00\x00\x00\x01\x00x"],
+        ids=["alias", "no alias"],
+    )
+    def test_a_message_without_a_topic_is_handed_on_to_be_refused(self, packet: bytes) -> None:
+        session = connected()
+        assert [seen(m) for m in session.receive(packet)] == [("", b"x", 1)]
+        assert not session.closed
+
     @given(data=st.binary(max_size=200), size=st.integers(min_value=1, max_value=50))
     def test_garbage_never_raises_and_never_brings_the_session_to_connect(
         self, data: bytes, size: int
