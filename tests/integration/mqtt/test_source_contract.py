@@ -76,7 +76,7 @@ async def test_a_large_message_comes_whole(
     settings: MakeSettings, any_broker: sandbox.Broker, topic_prefix: str, way: str
 ) -> None:
     recorder = Recorder(acknowledging=True)
-    # Over WebSockets mosquitto sends no more than 4 KiB at a time, ten times a second.
+    # Over WebSockets mosquitto sends a large message in pieces of 4 KiB, ten a second.
     payload = bytes(range(256)) * (64 if way == "websockets" else 4096)
     async with running(settings(), [f"{topic_prefix}/#"], recorder):
         await publish(any_broker.url, [(f"{topic_prefix}/a", payload)])
