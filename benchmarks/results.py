@@ -60,7 +60,7 @@ def print_results(console: Console, windows: Windows, latency: Latency) -> None:
 
 
 _NAMES = {
-    NULL_SINK: "mosquitto_sub to nowhere",
+    NULL_SINK: "mosquitto_sub, nowhere",
     AIOMQTT: "aiomqtt, MQTT 5",
     AIOMQTT_311: "aiomqtt, MQTT 3.1.1",
     PENSTOCK: "Penstock, committed",

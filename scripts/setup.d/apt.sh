@@ -51,7 +51,8 @@ install_packages() {
     say "Installing $(basename -a "$@" | tr '\n' ' ')"
     # The files are where apt's own download user may not read.
     without_new_services logged as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq \
-        --yes --no-install-recommends -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
+        --yes --no-install-recommends -o DPkg::Lock::Timeout=300 \
+        -o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 "$@"
 }
 
 # Downloads from another suite of the machine's archive into directory $3, signatures verified:

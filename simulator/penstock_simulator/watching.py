@@ -14,7 +14,12 @@ from rich.text import Text
 
 from penstock_simulator.gauges import Gauges, latency_between
 
-_HISTORY = 40
+_HISTORY = 48
+_SPARK_FRAMES = 4
+"""How many frames a bar of a sparkline stands for: a second."""
+_SPARK_WIDTH = _HISTORY // _SPARK_FRAMES
+_GREATEST_WIDTH = 104
+_CTRL_C_WIDTH = 2
 _SPARKS = "▁▂▃▄▅▆▇█"
 _LATENCY_FRAMES = 10
 _LINE_SECONDS = 2.0
@@ -89,6 +94,8 @@ class TerminalView:
         self._footer = footer
         self._seconds = seconds
         self._frames: deque[Frame] = deque(maxlen=_HISTORY + 1)
+        # Room beside the panel for the ^C that a terminal echoes: it must not begin a new line.
+        self._width = min(console.width - _CTRL_C_WIDTH, _GREATEST_WIDTH)
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -108,13 +115,14 @@ class TerminalView:
             Group(
                 self._progress(frame),
                 Text(),
-                Columns([self._flow(frame), _letters(frame)], padding=(0, 4)),
+                Columns([self._flow(frame), _letters(frame)], padding=(0, 3)),
                 Text(),
                 Text(self._footer, style="dim"),
             ),
             title=f"[bold]{self._title}",
             title_align="left",
             padding=(1, 2),
+            width=self._width,
         )
 
     def _progress(self, frame: Frame) -> RenderableType:
@@ -130,7 +138,7 @@ class TerminalView:
 
     def _flow(self, frame: Frame) -> RenderableType:
         frames = list(self._frames)
-        steps = [rates_between(a, b) for a, b in pairwise(frames)]
+        steps = [rates_between(a, b) for a, b in pairwise(frames[-1::-_SPARK_FRAMES][::-1])]
         recent = rates_between(frames[max(0, len(frames) - 1 - _LATENCY_FRAMES)], frame)
         gauges = frame.gauges
         table = Table.grid(padding=(0, 2))
@@ -163,7 +171,7 @@ class TerminalView:
             _gauge(gauges.unacknowledged, gauges.receive_maximum),
         )
         table.add_row(
-            "published to committed",
+            "publish to commit",
             "",
             f"[bold]{_milliseconds(recent.p50_ms)}",
             f"[dim]99 %:[/] {_milliseconds(recent.p99_ms)}",
@@ -207,4 +215,4 @@ def _spark(values: list[float]) -> str:
 
 
 def _gauge(value: int, limit: int) -> RenderableType:
-    return ProgressBar(total=max(limit, 1), completed=min(value, limit), width=_HISTORY // 2)
+    return ProgressBar(total=max(limit, 1), completed=min(value, limit), width=_SPARK_WIDTH)

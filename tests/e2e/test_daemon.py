@@ -1,5 +1,6 @@
 """The daemon as a process, between a real broker and a real database."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ import pytest
 
 from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
+from tests.support.command_line import penstock
 from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
+from tests.support.mqtt_client import mqtt_client
 from tests.support.publishing import locked, publish, rows_of
 
 TELEMETRY = "select tenant, device, metric, value, quality from telemetry order by 1, 2, 3, ts"
@@ -264,6 +267,42 @@ def test_attempts_to_reach_a_broker_that_is_not_there_are_counted(
         retries = "penstock_retries_total"
         wait_until(lambda: daemon.metric(retries, operation="mqtt_connect") > 2, "retries")
         assert daemon.metric("penstock_mqtt_connections_total") == 0
+    finally:
+        daemon.kill()
+
+
+def test_a_session_that_the_broker_dropped_is_counted_and_logged(
+    daemon: DaemonProcess, mqtt_url: str
+) -> None:
+    async def take_over_with_a_clean_start() -> None:
+        async with mqtt_client(mqtt_url, client_id=f"penstock-{daemon.port}"):
+            pass
+
+    with daemon:
+        assert daemon.metric("penstock_mqtt_sessions_lost_total") == 0
+        asyncio.run(take_over_with_a_clean_start())
+        wait_until(lambda: daemon.metric("penstock_mqtt_sessions_lost_total") == 1, "counted")
+        wait_until(lambda: bool(daemon.events("mqtt_session_lost")), "logged")
+
+
+def test_a_daemon_that_does_not_migrate_waits_for_whoever_does(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path,
+        mqtt_url,
+        database,
+        topic_prefix,
+        storage={"migrate_on_start": False, "retry_max_seconds": 0.2},
+    )
+    daemon.start(ready=False)
+    try:
+        wait_until(lambda: bool(daemon.events("database_unavailable")), "the schema is missed")
+        assert "penstock migrate" in daemon.events("database_unavailable")[0]["error"]
+        assert daemon.get("/health/ready")[0] == 503
+        assert not daemon.events("mqtt_connected"), "nothing is read that could not be stored"
+        assert penstock("migrate", "--config", str(daemon.config)).status == 0
+        wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
     finally:
         daemon.kill()
 

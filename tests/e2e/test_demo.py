@@ -95,3 +95,19 @@ def test_ctrl_c_before_anything_was_published_is_clean() -> None:
     out, _ = process.communicate(timeout=DEADLINE_SECONDS)
     assert process.returncode in (0, 130), out
     assert "Traceback" not in out
+
+
+def test_a_daemon_that_ends_by_itself_is_told_with_its_log() -> None:
+    process = start("--duration", "0")
+    read_until(process, "readings stored")
+    (daemon,) = [child for child in descendants(process.pid) if is_daemon(child)]
+    os.kill(daemon, signal.SIGKILL)
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 3, out
+    assert "the daemon ended by itself" in out
+    assert "dead_letter" in out
+
+
+def is_daemon(process_id: int) -> bool:
+    command = Path(f"/proc/{process_id}/cmdline").read_bytes().split(b"\0")
+    return b"penstock" in command and b"run" in command

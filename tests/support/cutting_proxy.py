@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts its connections at a chosen point of the conversation."""
+"""A TCP proxy that cuts its connections, or hangs, at a chosen point of the conversation."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,6 +17,9 @@ class CuttingProxy:
         self.cut_instead_of: bytes | None = None
         """The answer that the client is cut off from, though the server has given it."""
         self.cuts = 0
+        self.hangs = False
+        """Whether nothing is passed on any more, while the connections stay."""
+        self._answering: list[asyncio.Task[None]] = []
 
     @property
     def dsn(self) -> str:
@@ -32,11 +35,15 @@ class CuttingProxy:
             yield self
         finally:
             server.close()
+            await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(self._server.hostname, self._server.port)
         answers = asyncio.create_task(self._answer(server, to_client))
+        self._answering.append(answers)
         while data := await client.read(65_536):
+            if self.hangs:
+                continue
             kept = data if self.bytes_left is None else data[: self.bytes_left]
             to_server.write(kept)
             if self.bytes_left is not None:

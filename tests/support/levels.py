@@ -10,6 +10,7 @@ WELL = Levels(
     phase="running",
     mqtt_connected=True,
     mqtt_connections=1,
+    mqtt_sessions_lost=0,
     receive_maximum=20_000,
     unacknowledged_messages=7,
     paused=False,

@@ -29,8 +29,7 @@ from penstock.registry.known import KnownDevices
 from penstock.settings.dump import redacted
 from penstock.settings.tree import Settings
 from penstock.storage.latest import Latest
-from penstock.storage.migrate import migrate
-from penstock.storage.status import DatabaseStatus
+from penstock.storage.migrate import migrate, pending
 from penstock.storage.store import TimescaleStore
 
 log = structlog.get_logger(__name__)
@@ -140,9 +139,9 @@ class Daemon:
         if self._flow.spool is not None:
             await self._flow.spool.open()
         async with asyncio.TaskGroup() as stages:
-            migration = stages.create_task(self._migrate(), name="migration")
-            if not await self._need_not_wait_for(migration):
-                await migration
+            schema = stages.create_task(self._await_schema(), name="schema")
+            if not await self._need_not_wait_for(schema):
+                await schema
             if not self._settings.registry.auto_register:
                 await self._devices.load()
                 stages.create_task(self._devices.run(), name="devices")
@@ -155,7 +154,7 @@ class Daemon:
             stages.create_task(self._announce(), name="announce")
             stages.create_task(self._latest.run(), name="latest")
 
-    async def _need_not_wait_for(self, migration: asyncio.Task[None]) -> bool:
+    async def _need_not_wait_for(self, schema: asyncio.Task[None]) -> bool:
         """Whether messages have a place in the spool before the database has its schema.
 
         Not where devices have to be registered, because the database knows which are.
@@ -163,18 +162,18 @@ class Daemon:
         spool = self._flow.spool
         if spool is None or not spool.usable or not self._settings.registry.auto_register:
             return False
-        await asyncio.wait((migration,), timeout=self._settings.spool.after_seconds)
-        if not migration.done():
+        await asyncio.wait((schema,), timeout=self._settings.spool.after_seconds)
+        if not schema.done():
             self._flow.breaker.failed()
         return True
 
-    async def _migrate(self) -> None:
-        """Bring the schema up to date, waiting for a database that is not there yet."""
+    async def _await_schema(self) -> None:
+        """Return when the schema is up to date, waiting for a database that is not there yet."""
         storage = self._settings.storage
         backoff = Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)
-        while storage.migrate_on_start:
+        while True:
             try:
-                applied = await migrate(storage.dsn)
+                await self._prepare_schema()
             except Retryable as error:
                 self._metrics.retries[Retry.DATABASE_CONNECT] += 1
                 delay_seconds = backoff.next_seconds()
@@ -185,9 +184,16 @@ class Daemon:
                 )
                 await asyncio.sleep(delay_seconds)
             else:
-                log.info("schema_ready", applied=applied)
-                break
-        self._schema_ready = True
+                self._schema_ready = True
+                return
+
+    async def _prepare_schema(self) -> None:
+        """Bring the schema up to date, or see that somebody else has."""
+        storage = self._settings.storage
+        if storage.migrate_on_start:
+            log.info("schema_ready", applied=await migrate(storage.dsn))
+        elif missing := await pending(storage.dsn):
+            raise Retryable(f"run `penstock migrate`: the schema lacks {', '.join(missing)}")
 
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
@@ -198,7 +204,23 @@ class Daemon:
             self._imbalance.tick()
             self._follow_registrations()
             self._notifier.watchdog()
+            self._notifier.status(self._status_line())
             await asyncio.sleep(TICK_SECONDS)
+
+    def _status_line(self) -> str:
+        """What `systemctl status` shows."""
+        faults = [text for text in (self._flow.source.status.detail, self._database_detail) if text]
+        stored = f"{self._metrics.stored_rate.per_second():,.0f} readings/s stored"
+        return "; ".join([self._phase, stored, *faults])
+
+    @property
+    def _database_detail(self) -> str:
+        """Why the database stores nothing; empty when it does."""
+        if not self._store.status.connected:
+            return self._store.status.detail
+        if self._flow.spool is not None and not self._flow.breaker.closed:
+            return "it answers, but does not take batches; the log says why"
+        return ""
 
     def _follow_registrations(self) -> None:
         """Have devices admitted anew once the known ones may be others."""
@@ -236,9 +258,10 @@ class Daemon:
         self._phase = "stopping"
         self._notifier.stopping()
         flow, limit_seconds = self._flow, self._settings.shutdown_timeout_seconds
-        farewell_seconds = min(5.0, limit_seconds / 10)
+        farewell_seconds = min(3.0, limit_seconds / 10)
+        closing_seconds = min(2.0, limit_seconds / 5)
         try:
-            async with asyncio.timeout(limit_seconds - 2 * farewell_seconds):
+            async with asyncio.timeout(limit_seconds - 2 * farewell_seconds - closing_seconds):
                 await flow.drain()
         except TimeoutError:
             await self._rescue(farewell_seconds)
@@ -271,17 +294,18 @@ class Daemon:
         """How the stages stand now."""
         flow, storage = self._flow, self._settings.storage
         source, queue = flow.source.status, flow.queue
-        database = self._database_status()
+        database_detail = self._database_detail
         return Levels(
             phase=self._phase,
             mqtt_connected=source.state == "subscribed",
             mqtt_detail=source.detail,
             mqtt_connections=source.connection,
+            mqtt_sessions_lost=flow.source.traffic.sessions_lost,
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
             paused=flow.restraint.paused,
-            database_connected=database.connected,
-            database_detail="" if database.connected else database.detail,
+            database_connected=not database_detail,
+            database_detail=database_detail,
             building_rows=flow.intake.building_rows,
             queue_batches=len(queue.unsettled),
             queue_rows=queue.rows,
@@ -294,14 +318,6 @@ class Daemon:
             series_cached=len(flow.topics.index),
             spool=self._spool_levels(),
         )
-
-    def _database_status(self) -> DatabaseStatus:
-        status = self._store.status
-        if status.connected and self._flow.spool is not None and not self._flow.breaker.closed:
-            return DatabaseStatus(
-                connected=False, detail="it answers, but does not take batches; the log says why"
-            )
-        return status
 
     def _spool_levels(self) -> SpoolLevels:
         spool = self._flow.spool

@@ -206,7 +206,7 @@ class Flow:
     @property
     def unacknowledged_messages(self) -> int:
         """Messages of QoS 1 whose PUBACK is withheld."""
-        return self._acks.in_flight
+        return self._acks.in_flight + self.intake.building_packets
 
     def oldest_age_seconds(self) -> float:
         """Since the oldest message that is not committed was received; 0 when there is none."""

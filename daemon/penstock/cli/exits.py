@@ -13,7 +13,7 @@ from enum import IntEnum
 import typer
 
 from penstock.cli.output import complain
-from penstock.errors import ConfigError, FatalError, Retryable
+from penstock.errors import ConfigError, FatalError, PoisonError, Retryable
 
 
 class ExitCode(IntEnum):
@@ -58,6 +58,9 @@ def expected_errors() -> Iterator[None]:
         # Of the commands that end, only those on the database give up on what may pass.
         complain(f"{error}\nstorage.dsn says which database that is; mend it, and do this again.")
         raise typer.Exit(ExitCode.FATAL) from error
+    except PoisonError as error:
+        complain(f"the database refuses an argument: {error.detail}")
+        raise typer.Exit(ExitCode.CONFIG) from error
     except BrokenPipeError as error:
         _forget_output()
         raise typer.Exit(ExitCode.OK) from error

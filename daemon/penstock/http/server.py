@@ -1,6 +1,7 @@
 """The HTTP server: a few read-only resources, bound to one address.
 
-Every answer but the metrics is JSON, errors too. A handler reads the state and answers in one step
+Every answer of a resource but the metrics is JSON, errors too; to what is not HTTP, aiohttp answers
+in plain text. A handler reads the state and answers in one step
 of the event loop, so no request can see half of a change; none of them awaits anything outside.
 """
 

@@ -4,11 +4,13 @@ import random
 from collections.abc import Sequence
 
 from penstock.clock import Clock
+from penstock.errors import ConfigError
 from penstock.mqtt import wire
 from penstock.mqtt.compat import CompatSource
-from penstock.mqtt.endpoint import parse_url, tls_context
 from penstock.mqtt.source import Intake, Source
 from penstock.mqtt.tcp import TcpSource
+from penstock.mqtt.tls import tls_context
+from penstock.settings.mqtt_url import parse_url
 from penstock.settings.tree import Mqtt
 
 
@@ -27,10 +29,14 @@ def make_source(
 
     Errors: `ConfigError` when the URL or a TLS file cannot be used.
     """
-    endpoint = parse_url(settings.url)
-    tls = tls_context(settings) if endpoint.tls else None
+    try:
+        endpoint = parse_url(settings.url)
+    except ValueError as error:
+        raise ConfigError(f"mqtt.url: {error}") from None
+    if endpoint.tls:
+        tls_context(settings)  # each connection reads the files; a fault is to be seen at the start
     if settings.protocol == "3.1.1" or endpoint.websocket_path is not None:
-        return CompatSource(settings, endpoint, filters, intake, clock, random.random, tls=tls)
+        return CompatSource(settings, endpoint, filters, intake, clock, random.random)
     return TcpSource(
         settings,
         endpoint,
@@ -38,6 +44,5 @@ def make_source(
         intake,
         clock,
         random.random,
-        tls=tls,
         largest_payload_bytes=largest_payload_bytes,
     )

@@ -3,8 +3,9 @@
 import socket
 import ssl
 
-from penstock.mqtt.endpoint import Endpoint
+from penstock.errors import ConfigError
 from penstock.mqtt.refusals import Refusal
+from penstock.settings.mqtt_url import Endpoint
 
 
 def unreachable(endpoint: Endpoint, error: OSError) -> Refusal:
@@ -63,6 +64,14 @@ def no_websocket(endpoint: Endpoint, error: Exception) -> Refusal:
         f"{endpoint} opens no WebSocket at {endpoint.websocket_path} ({error}): check the port and "
         "the path of mqtt.url",
     )
+
+
+def unusable_files(error: ConfigError) -> Refusal:
+    """A TLS file that was there at the start cannot be used now.
+
+    Not patient, because it mends itself when somebody is just replacing certificate and key.
+    """
+    return _refusal("tls_files_unusable", str(error))
 
 
 def _tls_failed(endpoint: Endpoint, error: ssl.SSLError) -> Refusal:

@@ -7,15 +7,16 @@ but the broker's answer to CONNECT; an error of the receiver ends the connection
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import cast
 
 from penstock.clock import Clock
 from penstock.model import Message
 from penstock.mqtt import failures
-from penstock.mqtt.endpoint import Endpoint
+from penstock.mqtt.connection import Closed, Connected, Event, Receiver
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.session import Closed, Connected, Event, Session
+from penstock.mqtt.session import Session
 from penstock.mqtt.subscriptions import Subscribed
+from penstock.settings.mqtt_url import Endpoint
 
 _FAREWELL_SECONDS = 2.0
 """How long the other side has to close the connection once we are done with it."""
@@ -31,14 +32,6 @@ and none without.
 """
 _PLENTY_BYTES = 65_536
 """A socket that brings so much in one piece needs no gathering."""
-
-
-class Receiver(Protocol):
-    """What a link reports to, synchronously."""
-
-    def connected(self, event: Connected) -> None: ...
-    def subscribed(self, event: Subscribed) -> None: ...
-    def received(self, size_bytes: int, messages: Sequence[Message]) -> None: ...
 
 
 class Link(asyncio.Protocol):
@@ -63,10 +56,16 @@ class Link(asyncio.Protocol):
         self._done_at_seconds: float | None = None
         self._read_at_seconds = 0.0
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be sent: not yet, or no more."""
+        transport = self._transport
+        return self._session.closed or transport is None or transport.is_closing()
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Send acknowledgements in this order, in one write."""
         self._session.acknowledge(packet_ids)
-        self._send()
+        self._take(0, ())
 
     def pause(self) -> None:
         """Hand on nothing more, and read nothing more once the broker has answered."""

@@ -6,9 +6,8 @@ most, so only a session that another program left behind can hold one). Everythi
 event loop, in one synchronous pass from the socket to the receiver. When the connection is over,
 `over` is true and `refusal` says why.
 
-Names with an underscore are used where paho and aiomqtt have no other way: to stop reading (paho
-has no backpressure, and aiomqtt's bounded queue drops messages after acknowledging them), to see
-what aiomqtt does not pass on, and to close the socket without a farewell.
+Names with an underscore are used where paho and aiomqtt have no other way: to read by ourselves, to
+see what aiomqtt does not pass on, and to close the socket without a farewell.
 """
 
 import asyncio
@@ -17,7 +16,6 @@ import os
 import socket
 import ssl
 from collections.abc import Sequence
-from typing import Protocol
 
 import aiomqtt
 from aiomqtt.types import PahoSocket
@@ -26,34 +24,18 @@ from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from penstock.model import Message
 from penstock.mqtt import failures, refusals
-from penstock.mqtt.endpoint import Endpoint
+from penstock.mqtt.connection import Connected, Receiver
+from penstock.mqtt.paho_inbox import PahoInbox
+from penstock.mqtt.paho_reading import PahoReading
+from penstock.mqtt.paho_subscribing import PahoSubscribing
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.wire import PlainMessage
+from penstock.settings.mqtt_url import Endpoint
 from penstock.settings.tree import Mqtt
-
-_PACKETS_AT_ONCE = 200
-"""Read in one go before the event loop does anything else."""
 
 _FAREWELL_SECONDS = 2.0
 """How long the broker has to close the connection after our DISCONNECT."""
-
-_RETAIN_HANDLING = {
-    "never": SubscribeOptions.RETAIN_DO_NOT_SEND,
-    "new": SubscribeOptions.RETAIN_SEND_IF_NEW_SUB,
-    "always": SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE,
-}
-
-
-class Receiver(Protocol):
-    """What a connection reports to, synchronously and in this order."""
-
-    def accepted(self, *, session_present: bool) -> None: ...
-    def answered(self, patterns: Sequence[str], codes: Sequence[int]) -> None: ...
-    def received(self, size_bytes: int, messages: Sequence[Message]) -> None: ...
 
 
 class PahoConnection(aiomqtt.Client):
@@ -63,6 +45,7 @@ class PahoConnection(aiomqtt.Client):
         self,
         settings: Mqtt,
         endpoint: Endpoint,
+        filters: Sequence[str],
         tls: ssl.SSLContext | None,
         receiver: Receiver,
     ) -> None:
@@ -93,17 +76,13 @@ class PahoConnection(aiomqtt.Client):
         self._receiver = receiver
         self._accepted = False
         self._reported = False
-        self._asked: dict[int, Sequence[str]] = {}
-        self._answers: list[tuple[Sequence[str], list[int]]] = []
+        self._subscribing = PahoSubscribing(self._client, settings, filters)
+        self._inbox = PahoInbox(self._client, settings)
+        self._reading = PahoReading(self._client, self._inbox, self._read)
         self._session_present = False
-        self._paused = False
-        self._may_pause = False
         self._abandoned = False
         self._leaving = False
         self._farewell: socket.socket | None = None
-        self._inbox: list[Message] = []
-        self._inbox_bytes = 0
-        self._exactly_once: set[int] = set()
 
     @property
     def over(self) -> bool:
@@ -114,43 +93,25 @@ class PahoConnection(aiomqtt.Client):
         """Wait until the connection is over, at most so long."""
         await asyncio.wait((self._disconnected,), timeout=timeout_seconds)
 
-    def ask(self, patterns: Sequence[str]) -> None:
-        """Subscribe to filters, at least one; the receiver gets the answer."""
-        qos, handling = int(self._settings.qos), _RETAIN_HANDLING[self._settings.retained]
-        if self._settings.protocol == "5":
-            options = SubscribeOptions(qos=qos, retainHandling=handling)
-            _, packet_id = self._client.subscribe([(pattern, options) for pattern in patterns])
-        else:
-            _, packet_id = self._client.subscribe([(pattern, qos) for pattern in patterns])
-        if packet_id is not None:
-            self._asked[packet_id] = patterns
+    def check(self, now_seconds: float) -> None:
+        """Do what is due by time."""
+        if self._reading.paused:
+            # The answer to a ping waits unread: paho is not to conclude anything from that.
+            self._client._ping_t = 0.0  # noqa: SLF001
+        if not self.over:
+            self._subscribing.check(now_seconds)
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Send acknowledgements in this order."""
-        for packet_id in packet_ids:
-            exactly_once = packet_id in self._exactly_once
-            self._exactly_once.discard(packet_id)
-            self._client.ack(packet_id, 2 if exactly_once else 1)
+        self._inbox.acknowledge(packet_ids)
 
     def pause(self) -> None:
-        """Hand on nothing more, and read nothing more once the broker answered for the filters.
-
-        The broker is held back by TCP then. QoS 1 has the broker's window besides; of QoS 0 there
-        would be no bound without this.
-        """
-        self._paused = True
-        self._set_reader()
+        """Hand on nothing more, and read nothing more once the broker answered for the filters."""
+        self._reading.pause()
 
     def resume(self) -> None:
         """Go on, beginning in the event loop's next round: never within the caller's work."""
-        self._paused = False
-        self._loop.call_soon(self._readable)
-        self._set_reader()
-
-    def keep_alive(self) -> None:
-        """While paused, the answer to a ping waits unread: keep paho from concluding anything."""
-        if self._paused:
-            self._client._ping_t = 0.0  # noqa: SLF001
+        self._reading.resume()
 
     def leave(self) -> None:
         """Disconnect normally, after what is still to be sent."""
@@ -225,9 +186,7 @@ class PahoConnection(aiomqtt.Client):
         reason_codes: list[ReasonCode],
         properties: Properties | None = None,  # noqa: ARG002
     ) -> None:
-        patterns = self._asked.pop(mid, ())
-        if len(patterns) == len(reason_codes):
-            self._answers.append((patterns, [code.value for code in reason_codes]))
+        self._subscribing.answered(mid, [code.value for code in reason_codes])
 
     def _on_message(
         self,
@@ -235,29 +194,7 @@ class PahoConnection(aiomqtt.Client):
         userdata: object,  # noqa: ARG002
         message: MQTTMessage,
     ) -> None:
-        """Take a message into the inbox, past aiomqtt's queue and its objects."""
-        if message.retain and self._is_unwanted_retained():
-            # Out of turn with regard to [MQTT-4.6.0-2], as no broker minds: it is never stored.
-            self._client.ack(message.mid, message.qos)
-            return
-        if message.qos == 2:
-            self._exactly_once.add(message.mid)
-        topic: bytes = message._topic  # noqa: SLF001 - its property raises on what is not UTF-8
-        self._inbox_bytes += len(topic) + len(message.payload)
-        self._inbox.append(
-            PlainMessage(
-                topic=str(topic, "utf-8", "replace"),
-                payload=bytes(message.payload),
-                packet_id=message.mid if message.qos else None,
-                correlation_data=getattr(message.properties, "CorrelationData", None),
-            )
-        )
-
-    def _is_unwanted_retained(self) -> bool:
-        """MQTT 3.1.1 has no retain handling: each SUBSCRIBE brings what is retained (§3.8.4)."""
-        if self._settings.protocol == "5" or self._settings.retained == "always":
-            return False
-        return self._settings.retained == "never" or self._session_present
+        self._inbox.put(message, session_present=self._session_present)
 
     def _on_socket_open(
         self,
@@ -277,36 +214,7 @@ class PahoConnection(aiomqtt.Client):
             self._client._sock_close()  # noqa: SLF001
             return
         self._misc_task = self._loop.create_task(self._misc_loop(), name="mqtt-keepalive")
-        self._set_reader()
-
-    def _set_reader(self) -> None:
-        sock = self._client.socket()
-        if sock is None or sock.fileno() < 0:
-            return
-        if self._paused and self._may_pause:
-            self._loop.remove_reader(sock.fileno())
-        else:
-            self._loop.add_reader(sock.fileno(), self._readable)
-
-    def _readable(self) -> None:
-        self._read()
-        try:
-            self._hand_on()
-        except Exception as error:  # noqa: BLE001 - the event loop would log it and carry on
-            self.error = error
-            self.abort()
-
-    def _read(self) -> None:
-        """Read packets until the socket has no more, but not for too long."""
-        try:
-            for _ in range(_PACKETS_AT_ONCE):
-                count = len(self._inbox)
-                self._client.loop_read()
-                if len(self._inbox) == count and not self._has_decrypted():
-                    return
-        except Exception as error:  # noqa: BLE001 - paho raises anything over malformed packets
-            self.refusal = refusals.malformed(str(error))
-            self.abort()
+        self._reading.watch()
 
     def _end_connecting(self) -> None:
         """Whoever waits for the broker's answer need not wait for its time limit."""
@@ -314,26 +222,27 @@ class PahoConnection(aiomqtt.Client):
             self._connected.set_exception(aiomqtt.MqttError("closed"))
             self._connected.exception()
 
-    def _has_decrypted(self) -> bool:
-        """Whether TLS holds bytes that the event loop cannot see in the socket."""
-        pending = getattr(self._client.socket(), "pending", None)
-        return pending is not None and pending() > 0
+    def _read(self, fault: Exception | None) -> None:
+        if fault is not None:
+            self.refusal = refusals.malformed(str(fault))
+            self.abort()
+        try:
+            self._hand_on()
+        except Exception as error:  # noqa: BLE001 - the event loop would log it and carry on
+            self.error = error
+            self.abort()
 
     def _hand_on(self) -> None:
         if self._accepted and not self._reported:
             self._reported = True
-            self._receiver.accepted(session_present=self._session_present)
-        answers, self._answers = self._answers, []
-        for patterns, codes in answers:
-            self._receiver.answered(patterns, codes)
-            self._may_pause = True
-        if self._paused:
-            self._set_reader()
-            return
-        if self._inbox:
-            messages, size_bytes = self._inbox, self._inbox_bytes
-            self._inbox, self._inbox_bytes = [], 0
-            self._receiver.received(size_bytes, messages)
+            self._receiver.connected(Connected(self._session_present, self._client.keepalive))
+            self._subscribing.begin()
+        outcome = self._subscribing.take_outcome()
+        if outcome is not None:
+            self._receiver.subscribed(outcome)
+            self._reading.may_stop()
+        if self._inbox and not self._reading.paused:
+            self._receiver.received(*self._inbox.take())
 
 
 def _connect_properties(settings: Mqtt) -> Properties:

@@ -12,50 +12,36 @@ What always holds:
   closing the connection over it would only bring it back. Every other malformed packet closes it.
 * No bytes received raise an exception.
 
-A session that the broker kept holds the subscriptions of earlier configurations, and MQTT cannot
-list them: a filter that left the configuration goes on delivering, and its messages end as
-`unknown_route`, until it is unsubscribed or `mqtt.client_id` is changed. Present filters are
-subscribed anew on every connection, which repairs their options and, unless `mqtt.retained` is
-`always`, sends nothing again.
+Two faults of a PUBLISH are not looked for in the loop over packets, where looking costs each
+message 3 % of what parsing it does. A packet identifier of 0 (MQTT 5 §2.2.1) ends the connection
+when it is to be acknowledged. A topic alias, which we never allow (§3.3.2.3.4), ends nothing: a
+message that has no topic besides is handed on without one, for whoever is above to refuse.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import mqtt5
 
 from penstock.model import Message
 from penstock.mqtt import handshake, refusals, wire
+from penstock.mqtt.acknowledging import Acknowledging
 from penstock.mqtt.chunks import Chunks
+from penstock.mqtt.connection import Closed, Connected, Event
 from penstock.mqtt.keepalive import Keepalive
 from penstock.mqtt.refusals import Refusal
-from penstock.mqtt.subscriptions import Subscribed, Subscriptions, in_packets
+from penstock.mqtt.subscribing import Subscribing
 from penstock.settings.tree import Mqtt
 
 _HANDED_ON = frozenset((0x30, 0x31, 0x32, 0x33, 0x3A, 0x3B))
-"""First bytes of a PUBLISH of QoS 0 or 1, which the hot loop takes without looking further."""
+"""First bytes of a PUBLISH of QoS 0 or 1, which the hot loop takes without looking further.
+
+That byte tells a packet's type, which is faster than looking at the object.
+"""
 
 _PINGREQ = mqtt5.PingReqPacket().write()
 
-
-# The first byte of a packet tells its type, which is faster than looking at the object.
 _Read = Callable[[memoryview], tuple[Any, int]]
-
-
-class Connected(NamedTuple):
-    """The broker accepted the connection."""
-
-    session_present: bool
-    keepalive_seconds: int
-
-
-class Closed(NamedTuple):
-    """The connection is over: the broker ended it, or has to be left."""
-
-    refusal: Refusal
-
-
-Event = Connected | Subscribed | Closed
 
 
 class Session:
@@ -74,7 +60,8 @@ class Session:
     ) -> None:
         self._settings = settings
         self._keepalive = Keepalive(settings.keepalive_seconds, now_seconds)
-        self._subscriptions = Subscriptions(settings, filters)
+        self._subscribing = Subscribing(settings, filters)
+        self._acknowledging = Acknowledging()
         self._chunks = Chunks(largest_payload_bytes)
         self._read: _Read = mqtt5.read
         self._connected = False
@@ -83,10 +70,6 @@ class Session:
         self._held: list[bytes] = []
         self._output: list[bytes] = [handshake.connect(settings)]
         self._events: list[Event] = []
-        self._largest_packet_bytes: int | None = None
-        self._last_packet_id = 0
-        self._asked: dict[int, list[str]] = {}
-        self._exactly_once: set[int] = set()
         self._pings_sent = 0
 
     @property
@@ -122,10 +105,11 @@ class Session:
         """Send an acknowledgement of each packet, in this order."""
         if self._closed or not packet_ids:
             return
-        if self._exactly_once:
-            self._output.extend(map(self._acknowledgement, packet_ids))
-        else:
-            self._output.append(wire.pubacks(packet_ids))
+        try:
+            self._output.append(self._acknowledging.packets(packet_ids))
+        except wire.MalformedPacketError as error:
+            self.acknowledge(packet_ids[: packet_ids.index(0)])
+            self._leave(mqtt5.DisconnectReasonCode.PROTOCOL_ERROR, str(error))
 
     def pause(self) -> None:
         """Hand on no message until `resume`; what is still received is held as it came."""
@@ -150,7 +134,7 @@ class Session:
         if due == "ping":
             self._pings_sent += 1
             self._output.append(_PINGREQ)
-        self._subscribe(self._subscriptions.again(now_seconds))
+        self._output += self._subscribing.again(now_seconds)
 
     def disconnect(self) -> None:
         """End the connection normally; the broker keeps the session (MQTT 5 §3.14)."""
@@ -187,11 +171,7 @@ class Session:
         self._connected = True
         self._keepalive.agreed(verdict.server_keep_alive or self._settings.keepalive_seconds)
         self._events.append(Connected(verdict.session_present, self._keepalive.seconds))
-        self._largest_packet_bytes = verdict.max_packet_size
-        self._subscriptions.unsupported(
-            handshake.unsupported(verdict, self._subscriptions.patterns)
-        )
-        self._subscribe(self._subscriptions.first())
+        self._output += self._subscribing.begin(verdict)
         self._report_subscriptions()
         return whole[size:]
 
@@ -255,7 +235,7 @@ class Session:
             self._leave(mqtt5.DisconnectReasonCode.MALFORMED_PACKET, str(error))
             return 0
         if message.packet_id is not None and wire.is_exactly_once(packet):
-            self._exactly_once.add(message.packet_id)
+            self._acknowledging.add_exactly_once(message.packet_id)
         messages.append(message)
         return len(packet)
 
@@ -264,43 +244,22 @@ class Session:
         match packet:
             case mqtt5.PingRespPacket():
                 pass
-            case mqtt5.SubAckPacket() if self._answered(packet):
+            case mqtt5.SubAckPacket() if self._subscribing.answered(packet):
                 self._report_subscriptions()
             case mqtt5.DisconnectPacket():
                 code, said = int(packet.reason_code), packet.reason_str
                 self._close(refusals.refusal(code, said, packet.server_reference))
             case mqtt5.PublishPacket(packet_id=int(packet_id)):
-                # Queued for an earlier subscription of this client id, before ours lowered it.
-                self._exactly_once.add(packet_id)
+                self._acknowledging.add_exactly_once(packet_id)
                 messages.append(packet)
             case mqtt5.PubRelPacket():
-                self._output.append(mqtt5.PubCompPacket(packet.packet_id).write())
+                self._output.append(self._acknowledging.released(packet))
             case _:
                 name = type(packet).__name__
                 self._leave(mqtt5.DisconnectReasonCode.PROTOCOL_ERROR, f"an unexpected {name}")
 
-    def _acknowledgement(self, packet_id: int) -> bytes:
-        if packet_id not in self._exactly_once:
-            return mqtt5.PubAckPacket(packet_id).write()
-        self._exactly_once.remove(packet_id)
-        return mqtt5.PubRecPacket(packet_id).write()
-
-    def _subscribe(self, wanted: Sequence[str]) -> None:
-        for asked in in_packets(wanted, self._largest_packet_bytes):
-            self._last_packet_id = self._last_packet_id % 65_535 + 1  # never 0 (MQTT 5 §2.2.1)
-            self._asked[self._last_packet_id] = asked
-            self._output.append(handshake.subscribe(self._settings, self._last_packet_id, asked))
-
-    def _answered(self, packet: mqtt5.SubAckPacket) -> bool:
-        """Take a SUBACK; whether it fits a SUBSCRIBE of ours."""
-        asked = self._asked.pop(packet.packet_id, None)
-        if asked is None or len(asked) != len(packet.reason_codes):
-            return False
-        self._subscriptions.answered(asked, [int(code) for code in packet.reason_codes])
-        return True
-
     def _report_subscriptions(self) -> None:
-        outcome = self._subscriptions.outcome()
+        outcome = self._subscribing.outcome()
         if outcome is not None:
             self._events.append(outcome)
 

@@ -54,6 +54,8 @@ class Traffic(msgspec.Struct):
     connections_accepted: int = 0
     connections_ended: int = 0
     """Attempts that failed included; `stop` not."""
+    sessions_lost: int = 0
+    """Reconnects on which the broker no longer had our session, though it was to keep it."""
 
 
 class Source(Protocol):

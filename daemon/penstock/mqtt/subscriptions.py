@@ -33,7 +33,7 @@ class Subscriptions:
         self._retry_seconds = settings.reconnect_max_seconds
         self._patterns = patterns(filters, settings.share_group)
         self._unsupported: set[str] = set()
-        self._unanswered: set[str] = set()
+        self._unanswered: dict[int, Sequence[str]] = {}
         self._refused: dict[str, Refusal] = {}
         self._lowered: dict[str, None] = {}
         self._again_at_seconds: float | None = None
@@ -51,7 +51,7 @@ class Subscriptions:
 
     def first(self) -> list[str]:
         """The filters to subscribe to on a new connection."""
-        return self._asked([p for p in self._patterns if p not in self._unsupported])
+        return [pattern for pattern in self._patterns if pattern not in self._unsupported]
 
     def again(self, now_seconds: float) -> list[str]:
         """The refused filters, when it is time to ask for them again."""
@@ -63,28 +63,31 @@ class Subscriptions:
         if now_seconds < self._again_at_seconds:
             return []
         self._again_at_seconds = None
-        return self._asked(refused)
+        return refused
 
-    def answered(self, asked: Sequence[str], codes: Sequence[int]) -> None:
-        """Take the reason codes of one SUBACK, as many as were asked for."""
+    def asked(self, packet_id: int, patterns: Sequence[str]) -> None:
+        """Note that a SUBSCRIBE with this packet identifier asks for filters."""
+        self._unanswered[packet_id] = patterns
+
+    def answered(self, packet_id: int, codes: Sequence[int]) -> bool:
+        """Take the reason codes of one SUBACK; whether it answers a SUBSCRIBE of ours."""
+        asked = self._unanswered.pop(packet_id, ())
+        if not asked or len(asked) != len(codes):
+            return False
         for pattern, code in zip(asked, codes, strict=True):
-            self._unanswered.discard(pattern)
             self._lowered.pop(pattern, None)
             self._refused.pop(pattern, None)
             if code >= 0x80:
                 self._refused[pattern] = subscription_refusal(pattern, code)
             elif code < self._qos:
                 self._lowered[pattern] = None
+        return True
 
     def outcome(self) -> Subscribed | None:
         """What the broker granted; `None` while an answer is due."""
         if self._unanswered:
             return None
         return Subscribed(tuple(self._refused.values()), tuple(self._lowered))
-
-    def _asked(self, asked: list[str]) -> list[str]:
-        self._unanswered.update(asked)
-        return asked
 
 
 def patterns(filters: Sequence[str], share_group: str | None) -> tuple[str, ...]:

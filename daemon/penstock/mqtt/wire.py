@@ -113,17 +113,23 @@ def salvage(packet: memoryview) -> PlainMessage | None:
     layout = _layout(packet)
     if layout is None:
         return None
+    identifier = packet[layout.topic_end : layout.properties]
     return PlainMessage(
         topic=str(packet[layout.topic : layout.topic_end], "utf-8", "replace"),
         payload=bytes(packet[layout.payload :]),
-        packet_id=int.from_bytes(packet[layout.topic_end : layout.properties]) or None,
+        packet_id=int.from_bytes(identifier) if identifier else None,
     )
 
 
 def pubacks(packet_ids: Sequence[int]) -> bytes:
-    """One PUBACK with reason "success" for each identifier, in this order (MQTT 5 §3.4)."""
-    header = np.uint32(0x40020000)
-    return (np.asarray(packet_ids, dtype=np.uint32) | header).astype(">u4").tobytes()
+    """One PUBACK with reason "success" for each identifier, in this order (MQTT 5 §3.4).
+
+    Identifier 0, which no PUBLISH may have [MQTT-2.2.1-3], is a `MalformedPacketError`.
+    """
+    identifiers = np.asarray(packet_ids, dtype=np.uint32)
+    if not identifiers.all():
+        raise MalformedPacketError("a PUBLISH with packet identifier 0")
+    return (identifiers | np.uint32(0x40020000)).astype(">u4").tobytes()
 
 
 def _is_text(packet: memoryview) -> bool:

@@ -165,6 +165,11 @@ def _level_families(levels: Levels) -> Iterator[Family]:
         "Connections that the broker accepted; all but the first are reconnects.",
         levels.mqtt_connections,
     )
+    yield CounterMetricFamily(
+        "penstock_mqtt_sessions_lost_total",
+        "Reconnects on which the broker had dropped our session and what waited in it.",
+        levels.mqtt_sessions_lost,
+    )
     for name, text, value in (
         ("mqtt_connected", "1 while connected and subscribed.", levels.mqtt_connected),
         ("mqtt_paused", "1 while the broker is held back, the queue being full.", levels.paused),

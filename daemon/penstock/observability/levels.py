@@ -37,6 +37,8 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     """Why not, in words for an operator."""
     mqtt_connections: int
     """Connections that the broker accepted since the start."""
+    mqtt_sessions_lost: int
+    """Reconnects on which the broker no longer had our session."""
     receive_maximum: int
     """In-flight window in force."""
     unacknowledged_messages: int

@@ -40,10 +40,6 @@ class Notifier:
         if self.watchdog_seconds is not None:
             self._send("WATCHDOG=1")
 
-    def extend_timeout(self, seconds: float) -> None:
-        """Ask for this much more time to start or stop, from now on."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
-
     def _send(self, notice: str) -> None:
         if self._address is None:
             return

@@ -125,6 +125,11 @@ class Intake:
         return self._builder.rows
 
     @property
+    def building_packets(self) -> int:
+        """Messages to acknowledge that were received and not sealed yet."""
+        return len(self._builder.packet_ids)
+
+    @property
     def building_since_us(self) -> int | None:
         """When the first message of the batch was received; None when there is none."""
         return self._builder.first_received_us if self._builder.messages else None

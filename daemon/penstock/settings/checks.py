@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 
 from penstock.settings.faults import Faults
 from penstock.settings.listen import parse_listen
-from penstock.settings.tree import Http, Mqtt, Settings, Spool, Storage
+from penstock.settings.mqtt_url import parse_url
+from penstock.settings.tree import Http, Mqtt, Settings, Spool, Storage, Tls
 
-PLAIN_SCHEMES = frozenset({"mqtt", "tcp", "ws"})
-TLS_SCHEMES = frozenset({"mqtts", "ssl", "wss"})
 DSN_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -44,48 +43,19 @@ def notices(settings: Settings) -> list[str]:
 
 
 def _conflicts(settings: Settings) -> Iterator[Conflict]:
-    yield from _url_conflicts(settings.mqtt)
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _storage_conflicts(settings.storage)
     yield from _spool_conflicts(settings.spool, settings.storage)
     yield from _http_conflicts(settings.http)
 
 
-def _url_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
-    path = "mqtt.url"
-    try:
-        url = urlsplit(mqtt.url)
-        port = url.port
-    except ValueError as error:
-        yield Conflict(path, f"not a URL: {error}")
-        return
-    if url.scheme not in PLAIN_SCHEMES | TLS_SCHEMES:
-        yield Conflict(path, "expected mqtt://, mqtts://, ws:// or wss://, then host and port")
-    elif not url.hostname:
-        yield Conflict(path, "has no host")
-    elif port == 0:
-        yield Conflict(path, "expected a port from 1 to 65535")
-    if url.username is not None or url.password is not None:
-        yield Conflict(path, "holds a user name: use mqtt.username and mqtt.password instead")
-    if url.scheme not in {"ws", "wss"} and (url.path not in {"", "/"} or url.query):
-        yield Conflict(path, "only ws:// and wss:// have a path")
-
-
 def _mqtt_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
-    tls = mqtt.tls
-    secure = mqtt.url.partition("://")[0] in TLS_SCHEMES
-    for name in ("ca_file", "cert_file", "key_file"):
-        path, file = f"mqtt.tls.{name}", getattr(tls, name)
-        if file is None:
-            continue
-        if not secure:
-            yield Conflict(path, "is set, but mqtt.url is not mqtts:// or wss://", ("mqtt.url",))
-        elif not Path(file).is_file():
-            yield Conflict(path, f"there is no file {file}")
-    if tls.cert_file is not None and tls.key_file is None:
-        yield Conflict("mqtt.tls.key_file", "is required with mqtt.tls.cert_file")
-    if tls.key_file is not None and tls.cert_file is None:
-        yield Conflict("mqtt.tls.cert_file", "is required with mqtt.tls.key_file")
+    uses_tls = True  # a URL that cannot be read does not say that it is without
+    try:
+        uses_tls = parse_url(mqtt.url).tls
+    except ValueError as error:
+        yield Conflict("mqtt.url", str(error))
+    yield from _tls_conflicts(mqtt.tls, used=uses_tls)
     if mqtt.protocol == "3.1.1" and mqtt.password is not None and mqtt.username is None:
         # MQTT 3.1.1 §3.1.2.9: without a user name there is no password.
         yield Conflict(
@@ -94,9 +64,25 @@ def _mqtt_conflicts(mqtt: Mqtt) -> Iterator[Conflict]:
     yield from _ordered("mqtt.reconnect", mqtt.reconnect_min_seconds, mqtt.reconnect_max_seconds)
 
 
+def _tls_conflicts(tls: Tls, *, used: bool) -> Iterator[Conflict]:
+    for name in ("ca_file", "cert_file", "key_file"):
+        path, file = f"mqtt.tls.{name}", getattr(tls, name)
+        if file is None:
+            continue
+        if not used:
+            yield Conflict(path, "is set, but mqtt.url is not mqtts:// or wss://", ("mqtt.url",))
+        elif not Path(file).is_file():
+            yield Conflict(path, f"there is no file {file}")
+    if tls.cert_file is not None and tls.key_file is None:
+        yield Conflict("mqtt.tls.key_file", "is required with mqtt.tls.cert_file")
+    if tls.key_file is not None and tls.cert_file is None:
+        yield Conflict("mqtt.tls.cert_file", "is required with mqtt.tls.key_file")
+
+
 def _storage_conflicts(storage: Storage) -> Iterator[Conflict]:
-    if not storage.dsn.reveal().startswith(DSN_SCHEMES):
-        yield Conflict("storage.dsn", "expected postgresql://user@host:port/database")
+    fault = _dsn_fault(storage.dsn.reveal())
+    if fault is not None:
+        yield Conflict("storage.dsn", fault)
     yield from _ordered("storage.retry", storage.retry_min_seconds, storage.retry_max_seconds)
     for unit in ("rows", "bytes"):
         batch, queue = getattr(storage, f"batch_{unit}"), getattr(storage, f"queue_{unit}")
@@ -121,6 +107,21 @@ def _spool_conflicts(spool: Spool, storage: Storage) -> Iterator[Conflict]:
             f" {storage.batch_bytes}",
             ("storage.batch_bytes",),
         )
+
+
+def _dsn_fault(dsn: str) -> str | None:
+    """What is wrong with a DSN; quotes nothing of it, because any part may be of the password."""
+    if not dsn.startswith(DSN_SCHEMES):
+        return "expected postgresql://user@host:port/database"
+    try:
+        url = urlsplit(dsn)
+    except ValueError:
+        return "its host is none: an IPv6 address stands in brackets"
+    hosts = url.netloc.rpartition("@")[2].split(",")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    if "#" in dsn or not all(port.isdecimal() for port in ports if port):
+        return "a port is no number: write / ? # in a password as %2F %3F %23"
+    return None
 
 
 def _http_conflicts(http: Http) -> Iterator[Conflict]:

@@ -9,7 +9,7 @@ A name that means no setting is an error, as an unknown key in the file is, so t
 override cannot pass unnoticed. The few prefixes that belong to others are left alone.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 from penstock.settings.document import Listing, Node, Scalar, Table
@@ -22,6 +22,8 @@ FOREIGN_PREFIXES = (
     "PENSTOCK_PORT_",
 )
 FOREIGN_NAMES = frozenset({"PENSTOCK_PORT"})
+SERVICE_HOST = "_SERVICE_HOST"
+"""How the name ends that Kubernetes sets, besides others, for each further service."""
 
 
 def overlay(
@@ -42,14 +44,24 @@ def _overrides(
     environ: Mapping[str, str], ignore: Collection[str]
 ) -> list[tuple[list[tuple[int, str]], str]]:
     """Path and name of each override; positions in a list sort as numbers."""
+    foreign_prefixes = (*FOREIGN_PREFIXES, *_prefixes_of_services(environ))
     return [
         ([_sortable(level) for level in name.removeprefix(PREFIX).lower().split("__")], name)
         for name in environ
         if name.startswith(PREFIX)
-        and not name.startswith(FOREIGN_PREFIXES)
+        and not name.startswith(foreign_prefixes)
         and name not in FOREIGN_NAMES
         and name not in ignore
     ]
+
+
+def _prefixes_of_services(environ: Iterable[str]) -> Iterator[str]:
+    """How the names begin that Kubernetes sets for services named like us: `penstock-db`, ..."""
+    for name in environ:
+        if name.startswith(PREFIX) and name.endswith(SERVICE_HOST):
+            service = name.removesuffix(SERVICE_HOST)
+            yield f"{service}_SERVICE_"
+            yield f"{service}_PORT"
 
 
 def _sortable(level: str) -> tuple[int, str]:

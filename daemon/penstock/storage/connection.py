@@ -51,8 +51,11 @@ async def _connect(dsn: Secret, limit_seconds: float) -> Connection:
             command_timeout=limit_seconds,
             server_settings={"application_name": APPLICATION_NAME},
         )
-    except (asyncpg.ClientConfigurationError, ValueError) as error:
+    except asyncpg.ClientConfigurationError as error:
         raise ConfigError(f"storage.dsn: {error}") from error
+    except ValueError:
+        # Its text quotes what it could not read, which may be of the password.
+        raise ConfigError("storage.dsn: not a DSN that can be read") from None
 
 
 def _milliseconds(seconds: float) -> str:

@@ -287,6 +287,12 @@ class TestReplay:
         done = dead_letters(config, "replay", "7")
         assert done == (ExitCode.CONFIG, "", "penstock: there is no dead letter 7\n")
 
+    def test_an_id_that_no_database_can_hold_is_told_in_words(self, config: Path) -> None:
+        done = dead_letters(config, "replay", str(2**63))
+        assert done.status == ExitCode.CONFIG
+        assert "out of int64 range" in done.errors
+        assert "Traceback" not in done.errors
+
 
 class TestPurge:
     def test_it_deletes_what_was_chosen_and_says_how_many(self, config: Path, schema: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -126,6 +127,23 @@ async def test_a_missing_client_certificate_is_named(access: Callable[..., Mqtt]
     assert "certificate" in detail
 
 
+async def test_a_client_certificate_that_is_replaced_serves_the_next_attempt(
+    access: Callable[..., Mqtt], certificates: sandbox.Certificates, tmp_path: Path
+) -> None:
+    stranger = sandbox.make_certificates(tmp_path / "stranger")
+    cert, key = tmp_path / "client.pem", tmp_path / "client.key"
+    shutil.copy(stranger.client, cert)
+    shutil.copy(stranger.client_key, key)
+    settings = access(tls={"cert_file": str(cert), "key_file": str(key)})
+    async with running(settings, ["a"], Recorder(), subscribed=False) as source:
+        await until(lambda: source.traffic.connections_ended >= 1, "the stranger refused")
+        cert.write_text("half a certif")
+        await until(lambda: f"mqtt.tls.cert_file {cert}" in source.status.detail, "the file named")
+        shutil.copy(certificates.client, cert)
+        shutil.copy(certificates.client_key, key)
+        await until(lambda: source.status.state == "subscribed", "let in")
+
+
 async def test_plain_mqtt_to_a_tls_listener_is_named(
     access: Callable[..., Mqtt], guarded_broker: sandbox.Broker
 ) -> None:
@@ -206,6 +224,23 @@ async def test_a_peer_that_hangs_up_is_named(protocol: str) -> None:
 async def test_a_peer_that_is_no_broker_is_named(protocol: str) -> None:
     detail = await answered_with(b"HTTP/1.1 400 Bad Request\r\n\r\n", protocol=protocol)
     assert "mqtt.url" in detail
+
+
+async def test_an_answer_to_no_question_of_ours_is_named() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(bytes.fromhex("20020000 9003000901"))  # CONNACK, and a SUBACK of 3.1.1
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    settings = Mqtt(url=f"mqtt://127.0.0.1:{port}", protocol="3.1.1", reconnect_min_seconds=0.02)
+    try:
+        async with running(settings, ["a"], Recorder(), subscribed=False) as source:
+            await until(lambda: "answers no SUBSCRIBE" in source.status.detail, "the fault named")
+    finally:
+        server.close()
 
 
 async def test_a_silent_peer_is_left_in_time(protocol: str) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import mqtt5
 import pytest
+from structlog.testing import capture_logs
 
 from penstock import sandbox
 from penstock.model import Message
@@ -144,3 +145,36 @@ async def test_a_malformed_packet_is_answered_and_the_connection_made_anew() -> 
             await until(lambda: len(broker.connections) >= 2, "another connection")
     (farewell, *_) = [p for p in broker.received if isinstance(p, mqtt5.DisconnectPacket)]
     assert int(farewell.reason_code) == 0x81
+
+
+@production_loop
+async def test_a_packet_identifier_of_0_is_named_and_the_connection_made_anew() -> None:
+    recorder = Recorder(acknowledging=True)
+    async with peer() as broker:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        settings = Mqtt(url=url, reconnect_min_seconds=0.02, reconnect_max_seconds=0.1)
+        with capture_logs() as logs:
+            async with running(settings, ["a"], recorder):
+                broker.connections[0].write(bytes.fromhex("3207 000161 0000 00 78"))
+                await until(lambda: len(broker.connections) >= 2, "another connection")
+    (farewell, *_) = [p for p in broker.received if isinstance(p, mqtt5.DisconnectPacket)]
+    assert int(farewell.reason_code) == 0x82
+    (ended, *_) = [entry for entry in logs if entry["event"] == "mqtt_disconnected"]
+    assert "packet identifier 0" in ended["detail"]
+
+
+@production_loop
+async def test_an_acknowledgement_that_comes_too_late_to_be_sent_is_not_counted() -> None:
+    recorder = Recorder(acknowledging=True)
+    async with peer() as broker:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        settings = Mqtt(url=url, reconnect_min_seconds=0.02, reconnect_max_seconds=0.1)
+        async with running(settings, ["a"], recorder) as source:
+            one = mqtt5.PublishPacket("a", b"x", qos=mqtt5.QoS.AT_LEAST_ONCE, packet_id=1).write()
+            broker.connections[0].write(one)
+            await until(lambda: source.traffic.acknowledgements_sent == 1, "acknowledged")
+            broker.connections[0].write(one + b"\x00\x00")  # ends the session behind the message
+            await until(lambda: len(broker.connections) >= 2, "another connection")
+            assert source.traffic.messages_received == 2
+            assert source.traffic.acknowledgements_sent == 1
+    assert len([p for p in broker.received if isinstance(p, mqtt5.PubAckPacket)]) == 1

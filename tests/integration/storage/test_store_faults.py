@@ -1,6 +1,7 @@
 """Errors of a real server, each provoked, and what the store makes of them."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable
 
 import asyncpg
@@ -16,7 +17,7 @@ from penstock.storage.copy_format import OLDEST_US
 from penstock.storage.store import TimescaleStore
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database, as_role
-from tests.support.polling import until
+from tests.support.polling import DEADLINE_SECONDS, until
 from tests.support.readings import NOW_US, Numbering, Reading, batch
 
 GOOD = Reading()
@@ -139,6 +140,15 @@ async def test_a_dsn_that_is_none_is_a_fault_of_the_configuration() -> None:
         await store.store(batch(GOOD))
 
 
+async def test_a_dsn_that_cannot_be_read_is_not_shown() -> None:
+    store = TimescaleStore(Storage(dsn=Secret("postgresql://joe:hunter/2@db/x")), StorageCounts())
+
+    with pytest.raises(ConfigError, match=r"storage\.dsn") as refusal:
+        await store.store(batch(GOOD))
+
+    assert "hunter" not in "".join(traceback.format_exception(refusal.value))
+
+
 @pytest.mark.parametrize(
     ("sqlstate", "poison", "sql"),
     [
@@ -247,6 +257,17 @@ async def test_a_database_that_does_not_answer_in_time_is_retried_and_leaves_no_
     await inspect.run("commit")
     assert await inspect.numbers() == [GOOD]
     await store.close()
+
+
+async def test_closing_does_not_wait_for_a_database_that_hangs(storage: Storage) -> None:
+    async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
+        patient = Storage(dsn=Secret(proxy.dsn), timeout_seconds=600)
+        store = TimescaleStore(patient, StorageCounts())
+        await asyncio.gather(store.store(batch(GOOD)), store.store(batch(Reading("humidity"))))
+        proxy.hangs = True
+
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            await store.close()
 
 
 async def test_storing_that_is_cancelled_does_not_disturb_what_comes_after(

@@ -5,7 +5,7 @@ import mqtt5
 import pytest
 
 from penstock.mqtt import failures, refusals
-from penstock.mqtt.endpoint import Endpoint
+from penstock.settings.mqtt_url import Endpoint
 
 BROKER = Endpoint(host="broker", port=1883, tls=False)
 

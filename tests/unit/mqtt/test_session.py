@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import Message
-from penstock.mqtt.session import Closed, Connected, Event, Session
+from penstock.mqtt.connection import Closed, Connected, Event
+from penstock.mqtt.session import Session
 from penstock.mqtt.subscriptions import Subscribed
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt
@@ -179,9 +180,10 @@ class TestSubscribing:
         assert session.take_events() == [Subscribed(refused=(), lowered=())]
 
     def test_a_filter_that_stays_refused_uses_up_no_packet_identifiers(self) -> None:
-        session = connected(Mqtt(reconnect_max_seconds=1.0))
-        session._last_packet_id = 65_534
-        session._subscriptions.answered(["a/+"], [0x87])
+        session = Session(Mqtt(reconnect_max_seconds=1.0), ["a/+"], 0.0)
+        session.receive(CONNACK + suback(0x87))
+        session.take_output(0.0)
+        session._subscribing._last_packet_id = 65_534
         session.check(0.0)
         identifiers = []
         for now_seconds in (1.0, 3.0):
@@ -369,6 +371,36 @@ class TestBadInput:
         *_, last = sent(session)
         assert isinstance(last, mqtt5.DisconnectPacket)
         assert int(last.reason_code) in {0x81, 0x82}
+
+    @pytest.mark.parametrize("topic", [b"a/1", b"a\xff1"], ids=["read", "salvaged"])
+    @pytest.mark.parametrize("before", [b"", publish("a/1", b"z", 8, qos=2)], ids=["", "QoS 2"])
+    def test_a_packet_identifier_of_0_ends_the_connection_when_it_is_to_be_acknowledged(
+        self, topic: bytes, before: bytes
+    ) -> None:
+        session = connected()
+        before += publish("a/1", b"x", 5)
+        nameless = b"\x32\x09\x00\x03" + topic + b"\x00\x00\x00x"
+        messages = session.receive(before + nameless + publish("a/1", b"y", 6))
+        ids = [m.packet_id for m in messages if m.packet_id is not None]
+        assert ids[-3:] == [5, 0, 6]
+        session.acknowledge(ids)
+        *acknowledged, farewell = sent(session)
+        assert [p.packet_id for p in acknowledged] == ids[:-2]  # type: ignore[union-attr]
+        assert isinstance(farewell, mqtt5.DisconnectPacket)
+        assert int(farewell.reason_code) == 0x82
+        (event,) = session.take_events()
+        assert isinstance(event, Closed)
+        assert "packet identifier 0" in event.refusal.text
+
+    @pytest.mark.parametrize(
+        "packet",
+        [b"\x32\x09\x00\x00\x00\x01\x03\x23\x00\x05x", b"\x32\x06\x00\x00\x00\x01\x00x"],
+        ids=["alias", "no alias"],
+    )
+    def test_a_message_without_a_topic_is_handed_on_to_be_refused(self, packet: bytes) -> None:
+        session = connected()
+        assert [seen(m) for m in session.receive(packet)] == [("", b"x", 1)]
+        assert not session.closed
 
     @given(data=st.binary(max_size=200), size=st.integers(min_value=1, max_value=50))
     def test_garbage_never_raises_and_never_brings_the_session_to_connect(

@@ -1,3 +1,4 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,15 +29,24 @@ def test_packets_hold_every_filter_in_order_and_keep_the_limit(
 def test_refused_filters_are_asked_for_again_after_the_longest_delay_until_granted() -> None:
     subscriptions = Subscriptions(Mqtt(reconnect_max_seconds=15.0), ["a", "b"])
     assert subscriptions.first() == ["a", "b"]
+    subscriptions.asked(1, ["a", "b"])
     assert subscriptions.outcome() is None
-    subscriptions.answered(["a", "b"], [1, 0x97])
+    assert subscriptions.answered(1, [1, 0x97])
     outcome = subscriptions.outcome()
     assert outcome is not None
     assert [refusal.name for refusal in outcome.refused] == ["quota_exceeded"]
     assert subscriptions.again(0.0) == []
     assert subscriptions.again(14.9) == []
     assert subscriptions.again(15.0) == ["b"]
+    subscriptions.asked(2, ["b"])
     assert subscriptions.again(100.0) == [], "an answer is due"
-    subscriptions.answered(["b"], [1])
+    assert subscriptions.answered(2, [1])
     assert subscriptions.outcome() == Subscribed((), ())
     assert subscriptions.again(1000.0) == []
+
+
+@pytest.mark.parametrize(("packet_id", "codes"), [(2, [1, 1]), (1, [1]), (1, [1, 1, 1])])
+def test_an_answer_that_fits_no_question_is_told(packet_id: int, codes: list[int]) -> None:
+    subscriptions = Subscriptions(Mqtt(), ["a", "b"])
+    subscriptions.asked(1, subscriptions.first())
+    assert not subscriptions.answered(packet_id, codes)

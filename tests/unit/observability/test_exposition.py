@@ -17,7 +17,7 @@ from penstock.observability.ledger import MAX_TENANTS
 from penstock.observability.levels import Levels
 from penstock.observability.metrics import Metrics, Retry, SealCause
 from tests.support.clocks import ManualClock
-from tests.support.levels import WELL
+from tests.support.levels import WELL, levels_with
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "metrics.md"
@@ -69,7 +69,7 @@ def test_closed_lists_are_there_from_the_start_at_zero(metrics: Metrics) -> None
 
 
 def test_counts_and_levels_are_read_as_they_are_at_the_scrape(metrics: Metrics) -> None:
-    exposition = Exposition(metrics, lambda: WELL)
+    exposition = Exposition(metrics, lambda: levels_with(mqtt_sessions_lost=2))
     assert b'penstock_messages_received_total{qos="1"} 0.0' in exposition.render()[0]
     metrics.intake.messages_qos1 += 3
     metrics.dead_letters[Reason.MALFORMED] += 2
@@ -82,6 +82,7 @@ def test_counts_and_levels_are_read_as_they_are_at_the_scrape(metrics: Metrics) 
         'penstock_batches_sealed_total{cause="age"} 1.0',
         "penstock_staging_batches_total 4.0",
         "penstock_mqtt_connected 1.0",
+        "penstock_mqtt_sessions_lost_total 2.0",
         "penstock_queue_rows 10000.0",
         "penstock_mqtt_receive_maximum 20000.0",
         "penstock_oldest_uncommitted_seconds 0.25",

@@ -32,11 +32,6 @@ def test_ready_and_stopping_carry_a_status(manager: socket.socket) -> None:
     assert manager.recv(4096) == "STATUS=25 readings/s \u2713".encode()
 
 
-def test_more_time_is_asked_for_in_microseconds(manager: socket.socket) -> None:
-    notifier(manager).extend_timeout(1.5)
-    assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=1500000"
-
-
 def test_the_watchdog_is_fed_when_it_is_asked_for(manager: socket.socket) -> None:
     fed = notifier(manager, WATCHDOG_USEC="20000000", WATCHDOG_PID=str(os.getpid()))
     assert fed.watchdog_seconds == 20.0

@@ -94,6 +94,18 @@ def test_names_that_belong_to_others_are_left_alone(name: str) -> None:
     assert settings_of(**{name: "whatever"}) == Settings()
 
 
+def test_a_service_named_like_us_changes_nothing() -> None:
+    of_the_service = {
+        "DB_SERVICE_HOST": "10.0.0.1",
+        "DB_SERVICE_PORT_SQL": "5432",
+        "DB_PORT": "tcp://10.0.0.1:5432",
+        "DB_PORT_5432_TCP_ADDR": "10.0.0.1",
+    }
+    assert settings_of(**of_the_service) == Settings()
+    (fault,) = faults_of(**of_the_service, HTTP_PORT="9464")
+    assert "PENSTOCK_HTTP_PORT" in fault, "what belongs to no service is misspelt"
+
+
 def test_a_variable_that_a_secret_is_read_from_is_no_override() -> None:
     settings = settings_of("mqtt: {password: {env: PENSTOCK_BROKER_SECRET}}", BROKER_SECRET="s")
     assert settings.mqtt.password == Secret("s")
