@@ -1,4 +1,4 @@
-"""A disk that is really full, on a small file system in memory."""
+"""A disk that is really full, or read-only: a small file system in memory."""
 
 import asyncio
 import os
@@ -52,6 +52,10 @@ def make_spool(folder: Path) -> tuple[Spool, SpoolCounts, Account]:
     counts, account = SpoolCounts(), Account()
     settings = SpoolSettings(path=str(folder / "spool.db"))
     return Spool(settings, counts, account, SystemClock()), counts, account
+
+
+def remount(disk: Path, mode: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
 
 
 async def fill(spool: Spool) -> int:
@@ -120,4 +124,22 @@ async def test_a_spool_on_a_full_disk_outlasts_a_restart(small_disk: Path) -> No
     records = await spool.read(0, 5_000, EVERYTHING)
     await spool.remove([record.number for record in records])
     assert spool.standing.batches == taken - 1
+    await spool.close()
+
+
+async def test_a_read_only_disk_is_said_and_heals(small_disk: Path) -> None:
+    remount(small_disk, "ro")
+    spool, counts, _ = make_spool(small_disk)
+    await spool.open()
+    assert spool.status.state == "unusable"
+    assert "mount its disk read-write" in spool.status.detail
+    with pytest.raises(Retryable):
+        await spool.append(BATCH)
+    assert counts.faults[SpoolFaultKind.READ_ONLY] >= 1
+    healing = asyncio.create_task(spool.run())
+    remount(small_disk, "rw")
+    await until(lambda: spool.usable, "the spool is usable")
+    await spool.append(BATCH)
+    healing.cancel()
+    await asyncio.gather(healing, return_exceptions=True)
     await spool.close()
