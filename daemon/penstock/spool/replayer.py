@@ -145,7 +145,8 @@ class Replayer:
     async def _commit(self, portion: Portion) -> _Committed | None:
         try:
             outcome = await store_whole(self._store.store, portion.batch, self._metrics.storage)
-        except Retryable as error:
+        except (Retryable, FatalError) as error:
+            # What ends the daemon without a spool is waited for here: nothing is lost meanwhile.
             self._breaker.failed()
             self._metrics.retries[Retry.REPLAY] += 1
             log.warning("replay_failed", rows=portion.batch.rows, error=str(error))

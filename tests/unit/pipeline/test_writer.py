@@ -188,3 +188,13 @@ async def test_a_fault_in_the_middle_of_a_bisection_sends_the_whole_batch_to_the
     await bench.write(batch)
     assert buffer.taken == [batch]
     assert bench.reports == []
+
+
+async def test_what_would_end_the_daemon_is_waited_for_where_there_is_a_spool() -> None:
+    poison = PoisonError("22003", "out of range")
+    # The whole batch, then its dead letter alone.
+    store, buffer = ScriptedStore(poison, poison), ScriptedBuffer()
+    bench = Bench(store, buffer)
+    await bench.write(batch_of(rows=1))
+    assert bench.spooled == [1]
+    assert not bench.breaker.closed
