@@ -121,17 +121,19 @@ def test_a_reading_delivered_again_is_stored_once_and_counted(
         assert len(rows_of(database, TELEMETRY)) == 1
 
 
-def test_sigterm_stores_and_acknowledges_everything_and_exits_0(
-    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_sighup_store_and_acknowledge_everything_and_exit_0(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str, number: signal.Signals
 ) -> None:
     daemon.start()
     publish(
         mqtt_url,
         [(f"{topic_prefix}/t/d{number}/telemetry", envelope(number)) for number in range(500)],
     )
-    assert daemon.stop(signal.SIGTERM) == 0
-    assert daemon.events("stopped")
+    assert daemon.stop(number) == 0
     stored_before = len(rows_of(database, TELEMETRY))
+    (stopped,) = daemon.events("stopped")
+    assert stopped["readings_received"] == stopped["readings_stored"] == stored_before
     with daemon:
         wait_for_rows(database, TELEMETRY, 500)
         assert daemon.metric("penstock_readings_received_total") == 500 - stored_before
@@ -160,7 +162,11 @@ def test_a_second_signal_forces_the_end(
         )
         os.kill(daemon.process_id, signal.SIGTERM)
         wait_until(lambda: bool(daemon.events("shutdown_requested")), "the first signal heard")
+        assert daemon.events("shutdown_requested")[0]["drains_within_seconds"] == 30
+        os.kill(daemon.process_id, signal.SIGHUP)
+        assert daemon.running, "closing the terminal may send SIGHUP twice"
         assert daemon.stop(signal.SIGINT) == 4
+        assert [event["signal"] for event in daemon.events("shutdown_forced")] == ["SIGINT"]
     with daemon:
         wait_for_rows(database, TELEMETRY, 1)
 

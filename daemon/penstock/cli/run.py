@@ -31,11 +31,11 @@ def run(
         typer.Option(help="Overrides log.level of the configuration.", show_default=False),
     ] = None,
 ) -> None:
-    """Run the daemon, until SIGTERM or SIGINT.
+    """Run the daemon, until SIGTERM, SIGINT or SIGHUP.
 
     The signal stops the intake; what was received is stored and acknowledged, and the exit status
-    is 0. A second signal ends it at once with 4: what was not acknowledged, the broker sends again.
-    SIGUSR1 makes the log one step more verbose, and SIGUSR2 takes it back.
+    is 0. A second SIGTERM or SIGINT ends it at once with 4: what was not acknowledged, the broker
+    sends again. SIGUSR1 makes the log one step more verbose, and SIGUSR2 takes it back.
     """
     import msgspec
     import structlog
