@@ -356,6 +356,30 @@ def test_one_poison_row_costs_one_dead_letter(
         assert daemon.metric("penstock_readings_imbalance") == 0
 
 
+def test_daemons_that_share_a_load_keep_every_untimed_reading(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    first, second = (
+        make_daemon(
+            tmp_path / name,
+            mqtt_url,
+            database,
+            topic_prefix,
+            mqtt={"share_group": topic_prefix, "client_id": f"{topic_prefix}-{name}"},
+        )
+        for name in ("first", "second")
+    )
+    topic = f"{topic_prefix}/t/d/telemetry"
+    with first, second:
+        publish(mqtt_url, [(topic, envelope(value)) for value in range(4_000)])
+        rows = wait_for_rows(database, "select value from telemetry", 4_000)
+        assert sorted(value for (value,) in rows) == list(range(4_000))
+        received = [
+            daemon.metric("penstock_messages_received_total") for daemon in (first, second)
+        ]
+        assert min(received) > 0
+
+
 def test_an_unregistered_device_is_refused_until_it_is_registered(
     tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
 ) -> None:
