@@ -12,6 +12,8 @@ import pytest
 
 from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
+from penstock.settings.dsn import place_of
+from penstock.settings.secret import Secret
 from tests.support.command_line import penstock
 from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
 from tests.support.mqtt_client import mqtt_client
@@ -251,6 +253,10 @@ def test_a_daemon_started_before_its_database_waits_and_says_so(
         try:
             status, answer = daemon.get("/health/ready")
             assert (status, bool(answer["reasons"])) == (503, True)
+            wait_until(lambda: bool(daemon.events("database_unavailable")), "the log says so")
+            error = daemon.events("database_unavailable")[0]["error"]
+            assert place_of(Secret(dsn)) in error
+            assert "storage.dsn" in error
             server.start()
             wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
         finally:
@@ -374,9 +380,7 @@ def test_daemons_that_share_a_load_keep_every_untimed_reading(
         publish(mqtt_url, [(topic, envelope(value)) for value in range(4_000)])
         rows = wait_for_rows(database, "select value from telemetry", 4_000)
         assert sorted(value for (value,) in rows) == list(range(4_000))
-        received = [
-            daemon.metric("penstock_messages_received_total") for daemon in (first, second)
-        ]
+        received = [daemon.metric("penstock_messages_received_total") for daemon in (first, second)]
         assert min(received) > 0
 
 
@@ -444,7 +448,7 @@ def test_a_bug_in_a_timer_ends_the_daemon_and_loses_nothing(
         wait_for_rows(database, TELEMETRY, 1)
 
 
-def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
+def test_a_busy_port_is_named_and_ends_the_daemon_so_that_systemd_tries_again(
     daemon: DaemonProcess,
 ) -> None:
     with (
@@ -452,5 +456,5 @@ def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
         pytest.raises(sandbox.SandboxError) as caught,
     ):
         daemon.start()
-    assert "status 2" in str(caught.value)
+    assert "status 3" in str(caught.value)
     assert str(daemon.port) in daemon.log_path.read_text()

@@ -72,8 +72,10 @@ def test_show_prints_every_setting_in_force_and_no_secret(tmp_path: Path) -> Non
     assert "hunter2" not in done.output + done.errors
     shown = yaml.safe_load(done.output)
     assert shown["mqtt"]["password"] == "***"
-    assert shown["storage"] | {"batch_rows": 5000} == redacted(Settings())["storage"]
-    assert shown["storage"]["batch_rows"] == 77
+    assert shown["storage"] == redacted(Settings())["storage"] | {
+        "batch_rows": 77,
+        "dsn": "postgresql://***@db/penstock",
+    }
     assert list(shown) == list(redacted(Settings()))
 
 
