@@ -20,9 +20,9 @@ def check_config(
 ) -> None:
     """Say everything that is wrong with a configuration.
 
-    The exit status is 0 when the daemon would start with it, and 2 when not. Overrides in the
+    The exit status is 0 when nothing is wrong with it, and 2 when something is. Overrides in the
     environment count, and secrets are read from where they are. Neither the broker nor the database
-    is asked.
+    is asked; what is in certificates, and whether addresses are free, only `penstock run` tries.
     """
     from penstock.settings.dump import as_yaml
 
