@@ -77,7 +77,40 @@ def test_messages_become_rows_and_bad_ones_dead_letters(
         (letter,) = wait_for_rows(database, DEAD_LETTERS, 1)
         assert letter == (f"{topic_prefix}/acme/pump/telemetry", b"not json", "malformed", "acme")
         wait_until(lambda: bool(daemon.events("dead_letter")), "the dead letter in the log")
-        assert daemon.events("dead_letter")[0]["reason"] == "malformed"
+        logged = daemon.events("dead_letter")[0]
+        assert logged["reason"] == "malformed"
+        assert None not in logged.values()
+        (subscribed,) = daemon.events("mqtt_subscribed")
+        assert subscribed["filters"] == [f"{topic_prefix}/+/+/+"]
+
+
+def test_a_flood_of_dead_letters_is_logged_in_part_and_the_rest_counted(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/acme/pump/telemetry", "not json")] * 500)
+    wait_for_rows(database, DEAD_LETTERS, 500)
+    assert daemon.stop() == 0
+    events = daemon.events("dead_letter")
+    suppressed = [event["suppressed"] for event in events if "suppressed" in event]
+    assert suppressed
+    assert len(events) - len(suppressed) + sum(suppressed) == 500
+
+
+def test_at_debug_every_batch_is_logged(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path, mqtt_url, database, topic_prefix, log={"level": "debug", "format": "json"}
+    )
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/acme/pump/telemetry", envelope(1))])
+    wait_for_rows(database, TELEMETRY, 1)
+    assert daemon.stop() == 0
+    (sealed,), (committed,) = daemon.events("batch_sealed"), daemon.events("batch_committed")
+    assert (sealed["rows"], sealed["cause"] in {"age", "stop"}) == (1, True)
+    assert (committed["batch"], committed["rows"]) == (sealed["batch"], 1)
+    assert committed["store_seconds"] > 0
 
 
 def test_health_metrics_and_ledger_tell_what_happened(

@@ -158,6 +158,7 @@ class Daemon:
             for task in running:
                 task.cancel()
         await self._store.close()
+        self._flow.close()
         totals = self._metrics.ledger.totals()
         log.info(
             "stopped",

@@ -5,6 +5,7 @@ is committed; a PUBACK is sent for nothing else. While the queue is full the sou
 shutdown has begun the source stays paused.
 """
 
+import logging
 from random import random
 
 import structlog
@@ -109,7 +110,18 @@ class Flow:
         self.intake.seal(SealCause.STOP)
         await self.queue.join()
 
+    def close(self) -> None:
+        """Say what `tick` would have said later."""
+        self._sampled_log.close()
+
     def _sealed(self, sealed: Sealed) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "batch_sealed",
+                batch=sealed.batch.number,
+                rows=sealed.batch.rows,
+                cause=sealed.cause.value,
+            )
         self._acks.sealed(sealed.batch.number, sealed.connection, sealed.packet_ids)
         self._accounting.sealed(sealed)
         self.queue.put(sealed.batch)
@@ -118,19 +130,29 @@ class Flow:
         for release in self._acks.completed(batch.number):
             self.source.acknowledge(release.connection, release.packet_ids)
         self._accounting.committed(batch, outcome, store_seconds=store_seconds)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "batch_committed",
+                batch=batch.number,
+                rows=batch.rows,
+                store_seconds=round(store_seconds, 4),
+            )
         for letter in outcome.dead_letters:
             self._log_dead_letter(letter)
 
     def _log_dead_letter(self, letter: DeadLetter) -> None:
+        known = {
+            "detail": letter.detail,
+            "topic": letter.topic,
+            "tenant": letter.tenant,
+            "device": letter.device,
+            "sqlstate": letter.sqlstate,
+            "correlation_id": letter.correlation_id,
+        }
         self._sampled_log.warning(
             "dead_letter",
             reason=letter.reason,
-            detail=letter.detail,
-            topic=letter.topic,
-            tenant=letter.tenant,
-            device=letter.device,
-            sqlstate=letter.sqlstate,
-            correlation_id=letter.correlation_id,
+            **{name: value for name, value in known.items() if value is not None},
         )
 
     def _hold_back(self) -> None:
