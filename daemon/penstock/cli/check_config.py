@@ -1,18 +1,17 @@
 """`penstock check-config`: is this configuration usable?"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from penstock.cli.configuration import settings_from
+from penstock.cli.configuration import ConfigFile, FileArgument, one_of, settings_from
 from penstock.cli.output import say
+from penstock.errors import ConfigError
 
 
 def check_config(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The configuration, in YAML.", show_default=False)
-    ],
+    file: FileArgument = None,
+    config: ConfigFile = None,
     *,
     show: Annotated[
         bool, typer.Option("--show", help="Print every setting in force; secrets show as ***.")
@@ -26,5 +25,8 @@ def check_config(
     """
     from penstock.settings.dump import as_yaml
 
-    settings = settings_from(file)
-    say(as_yaml(settings).rstrip("\n") if show else f"{file}: valid")
+    checked = one_of(file, config)
+    if checked is None:
+        raise ConfigError("name the file to check: penstock check-config FILE")
+    settings = settings_from(checked)
+    say(as_yaml(settings).rstrip("\n") if show else f"{checked}: valid")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.configuration import ConfigFile, load
+from penstock.cli.configuration import ConfigFile, FileArgument, load, one_of
 from penstock.cli.exits import ExitCode
 from penstock.errors import ConfigError, FatalError
 
@@ -24,6 +24,7 @@ class Level(StrEnum):
 
 
 def run(
+    file: FileArgument = None,
     config: ConfigFile = None,
     *,
     log_level: Annotated[
@@ -42,7 +43,7 @@ def run(
 
     from penstock.observability import logs
 
-    settings, warnings = load(config)
+    settings, warnings = load(one_of(file, config))
     if log_level is not None:
         log = msgspec.structs.replace(settings.log, level=log_level.value)
         settings = msgspec.structs.replace(settings, log=log)
