@@ -131,7 +131,7 @@ def _view(console: Console, stack: Stack, seconds: float) -> View:
         return LineView(console)
     return TerminalView(
         console,
-        title="Penstock: 3 plants of 40 sensors each, 2,000 messages/s, 0.5 % of them malformed",
+        title="Penstock: 120 sensors, 2,000 messages/s, 0.5 % of them malformed",
         footer=(
             f"broker    {_without_password(stack.mqtt_url)}\n"
             f"database  {_without_password(stack.dsn)}\n"
