@@ -7,6 +7,7 @@ there was an account.
 
 import asyncio
 import json
+import os
 import random
 import signal
 import time
@@ -34,6 +35,7 @@ from penstock_simulator.statement import print_account
 BROKEN, UNDONE, INTERRUPTED = 1, 3, 130
 
 program = typer.Typer(
+    name="penstock-sim",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -45,18 +47,34 @@ program = typer.Typer(
     ),
 )
 
+
+def _writable(report: Path | None) -> Path | None:
+    """Check before the run that its report can be written after it."""
+    if report is not None:
+        folder = report.absolute().parent
+        if not folder.is_dir():
+            raise typer.BadParameter(f"there is no folder {folder}")
+        if not os.access(report if report.exists() else folder, os.W_OK):
+            raise typer.BadParameter(f"{report} cannot be written")
+    return report
+
+
 Seed = Annotated[
     int | None,
     typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),
 ]
 Report = Annotated[
-    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write the account as JSON.")
+    Path | None,
+    typer.Option(
+        metavar="FILE", dir_okay=False, callback=_writable, help="Write the account as JSON."
+    ),
 ]
 
 
-def main() -> None:
-    """Run the command line."""
-    program(prog_name="penstock-sim")
+def main(name: str = "penstock-sim") -> None:
+    """Run the command line, as the program of that name."""
+    program.info.name = name
+    program(prog_name=name)
 
 
 @program.command()
@@ -171,10 +189,10 @@ def _told_errors() -> Iterator[None]:
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except (PublishError, OracleError, LedgerError, SandboxError, StackError, OSError) as error:
-        typer.echo(f"penstock-sim: {error}", err=True)
+        typer.echo(f"{program.info.name}: {error}", err=True)
         raise typer.Exit(UNDONE) from error
     except (KeyboardInterrupt, asyncio.CancelledError):
-        typer.echo("penstock-sim: interrupted", err=True)
+        typer.echo(f"{program.info.name}: interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -7,6 +7,8 @@ not come any more; then judge. Whatever ends it, all that was started is stopped
 
 import asyncio
 import json
+import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
+from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock_simulator.account import Account
 from penstock_simulator.fleet import Fleet, step_for
 from penstock_simulator.gauges import Gauges, read_gauges
@@ -39,7 +42,7 @@ def demonstrate(console: Console, *, seconds: float, report: Path | None, seed: 
         PublishError: the broker refused the publisher.
         OracleError: the database could not be read.
     """
-    console.print("Starting a broker, a database and Penstock, all private …", style="dim")
+    console.print(_beginning(), style="dim", soft_wrap=True)
     with running_stack() as stack:
         account = uvloop.run(_Demonstration(console, stack, seconds=seconds, seed=seed).run())
     print_account(console, account)
@@ -115,19 +118,31 @@ class _Demonstration:
             await asyncio.sleep(_FRAME_SECONDS)
 
 
+def _beginning() -> str:
+    broker, database = (
+        f"the {kind} of {variable}" if os.environ.get(variable) else f"a private {kind}"
+        for kind, variable in (("broker", MQTT_VARIABLE), ("database server", DSN_VARIABLE))
+    )
+    return f"Starting Penstock with {broker} and {database} …"
+
+
 def _view(console: Console, stack: Stack, seconds: float) -> View:
     if not console.is_terminal:
         return LineView(console)
     return TerminalView(
         console,
-        title="Penstock: 3 plants of 40 sensors each, 2,000 messages/s, 0.5 % of them malformed",
+        title="Penstock: 120 sensors, 2,000 messages/s, 0.5 % of them malformed",
         footer=(
-            f"broker    {stack.mqtt_url}\n"
-            f"database  {stack.dsn}\n"
+            f"broker    {_without_password(stack.mqtt_url)}\n"
+            f"database  {_without_password(stack.dsn)}\n"
             f"daemon    http://127.0.0.1:{stack.daemon.port}/health, /metrics"
         ),
         seconds=seconds,
     )
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1@", url)
 
 
 def _stop_or_cancel(stop: asyncio.Event, task: "asyncio.Task[object]") -> None:

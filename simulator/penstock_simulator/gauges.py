@@ -55,20 +55,15 @@ def read_gauges(exposition: str) -> Gauges:
 def latency_between(before: Gauges, after: Gauges, share: float) -> float | None:
     """The latency in seconds that `share` of the readings committed in between stayed within.
 
-    It is interpolated within a bucket of the histogram; `None` where nothing was committed, or
-    where it is beyond the last bound.
+    It is a bound of the histogram, so that it is true, though the latency may be less; `None`
+    where nothing was committed, or where it is beyond the last bound.
     """
     bounds = sorted(after.latency_buckets)
     counts = [after.latency_buckets[b] - before.latency_buckets.get(b, 0.0) for b in bounds]
     if not counts or counts[-1] <= 0:
         return None
     wanted = share * counts[-1]
-    low_bound = low_count = 0.0
-    for bound, count in zip(bounds[:-1], counts[:-1], strict=True):
-        if count >= wanted:
-            return low_bound + (bound - low_bound) * (wanted - low_count) / (count - low_count)
-        low_bound, low_count = bound, count
-    return None
+    return next((b for b, n in zip(bounds[:-1], counts[:-1], strict=True) if n >= wanted), None)
 
 
 def _samples(exposition: str) -> Iterator[tuple[str, str, float]]:

@@ -7,6 +7,7 @@ the reverse order, and a database that was made on somebody's server is dropped.
 blocks.
 """
 
+import os
 import secrets
 import signal
 import socket
@@ -16,8 +17,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+import asyncpg
 import mqtt5
 
 import penstock
@@ -25,7 +27,6 @@ from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process
 
-_ENV = "/usr/bin/env"
 _PENSTOCK = (sys.executable, "-m", "penstock")
 _ANSWER_SECONDS = 5.0
 
@@ -51,17 +52,23 @@ class Daemon:
         """
         self.port = free_port()
         self.log_path = folder / "penstock.log"
-        self._process = Process("penstock", log_path=self.log_path, death_signal=signal.SIGKILL)
-        self._mqtt_url = mqtt_url
+        self._mqtt_url = urlsplit(mqtt_url)
         self._client_id = f"penstock-{secrets.token_hex(4)}"
         settings = {
-            "MQTT__URL": mqtt_url,
+            **_broker_settings(self._mqtt_url),
             "MQTT__CLIENT_ID": self._client_id,
             "STORAGE__DSN": dsn,
             "HTTP__LISTEN": f"{LOOPBACK}:{self.port}",
             **(overrides or {}),
         }
-        self._environment = [f"PENSTOCK_{name}={value}" for name, value in settings.items()]
+        # Passwords are among them, and arguments can be read by everybody.
+        self._environment = {f"PENSTOCK_{name}": value for name, value in settings.items()}
+        self._process = Process(
+            "penstock",
+            log_path=self.log_path,
+            death_signal=signal.SIGKILL,
+            environment=self._environment,
+        )
 
     @property
     def process_id(self) -> int:
@@ -80,15 +87,9 @@ class Daemon:
             StackError: that failed.
         """
         done = subprocess.run(
-            [
-                _ENV,
-                *self._environment,
-                *_PENSTOCK,
-                "migrate",
-                "--config",
-                reference_configuration(),
-            ],
+            [*_PENSTOCK, "migrate", "--config", reference_configuration()],
             check=False,
+            env={**os.environ, **self._environment},
             capture_output=True,
             text=True,
         )
@@ -101,9 +102,8 @@ class Daemon:
         Raises:
             SandboxError: it ended or was not ready in time.
         """
-        command = [_ENV, *self._environment, *_PENSTOCK, "run"]
         self._process.start(
-            [*command, "--config", reference_configuration()],
+            [*_PENSTOCK, "run", "--config", reference_configuration()],
             lambda: self.get("/health/ready") is not None,
         )
 
@@ -113,13 +113,13 @@ class Daemon:
 
     def forget_session(self) -> None:
         """Have the broker drop its session, whose queue would grow now that nobody empties it."""
-        url = urlsplit(self._mqtt_url)
+        url = self._mqtt_url
         address = (url.hostname or LOOPBACK, url.port or 1883)
         # A clean start drops the old session (MQTT 5 §3.1.2.4), the end of the connection this one.
         connect = mqtt5.ConnectPacket(
             self._client_id,
-            username=url.username,
-            password=None if url.password is None else url.password.encode(),
+            username=None if url.username is None else unquote(url.username),
+            password=None if url.password is None else unquote(url.password).encode(),
             clean_start=True,
         )
         with socket.create_connection(address, _ANSWER_SECONDS) as connection:
@@ -177,12 +177,30 @@ def running_stack() -> Iterator[Stack]:
 
 @contextmanager
 def fresh_database(server_dsn: str) -> Iterator[str]:
-    """The DSN of a new database, which is dropped on leaving."""
+    """The DSN of a new database, which is dropped on leaving.
+
+    Raises:
+        StackError: it could not be created.
+    """
     name = f"penstock_{secrets.token_hex(6)}"
     try:
-        yield sandbox.create_database(server_dsn, name)
+        dsn = sandbox.create_database(server_dsn, name)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise StackError(f"no database can be created for this run: {error}") from error
+    try:
+        yield dsn
     finally:
         sandbox.drop_database(server_dsn, name)
+
+
+def _broker_settings(url: SplitResult) -> dict[str, str]:
+    """What the daemon is told of a broker; it takes no user name and password in a URL."""
+    settings = {"MQTT__URL": url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()}
+    if url.username is not None:
+        settings["MQTT__USERNAME"] = unquote(url.username)
+    if url.password is not None:
+        settings["MQTT__PASSWORD"] = unquote(url.password)
+    return settings
 
 
 def reference_configuration() -> Path:

@@ -4,7 +4,6 @@ from collections import deque
 from itertools import pairwise
 from typing import NamedTuple, Protocol, Self
 
-from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -14,14 +13,21 @@ from rich.text import Text
 
 from penstock_simulator.gauges import Gauges, latency_between
 
-_HISTORY = 48
+_GREATEST_WIDTH = 116
+_CTRL_C_WIDTH = 2
+_BORDER_WIDTH = 4
+_FIGURES_WIDTH = 42
+_LETTERS_WIDTH = 30
+_GAP_WIDTH = 2
+_PHASE_WIDTH = 10
+_BAR_WIDTH = 36
+_REASON_LINES = 12
+"""As many as the reasons that the simulated fleet gives."""
+_LEAST_SPARK_WIDTH = 10
 _SPARK_FRAMES = 4
 """How many frames a bar of a sparkline stands for: a second."""
-_SPARK_WIDTH = _HISTORY // _SPARK_FRAMES
-_GREATEST_WIDTH = 104
-_CTRL_C_WIDTH = 2
 _SPARKS = "▁▂▃▄▅▆▇█"
-_LATENCY_FRAMES = 10
+_RECENT_FRAMES = 10
 _LINE_SECONDS = 2.0
 
 
@@ -87,15 +93,20 @@ class LineView:
 
 
 class TerminalView:
-    """A picture that is drawn over itself."""
+    """A picture that is drawn over itself: of one size, and everything in its place."""
 
     def __init__(self, console: Console, *, title: str, footer: str, seconds: float) -> None:
         self._title = title
         self._footer = footer
         self._seconds = seconds
-        self._frames: deque[Frame] = deque(maxlen=_HISTORY + 1)
         # Room beside the panel for the ^C that a terminal echoes: it must not begin a new line.
         self._width = min(console.width - _CTRL_C_WIDTH, _GREATEST_WIDTH)
+        beside = self._width - _BORDER_WIDTH - _FIGURES_WIDTH - _LETTERS_WIDTH
+        self._spark_width = max(0, beside - 2 * _GAP_WIDTH)
+        if self._spark_width < _LEAST_SPARK_WIDTH:
+            self._spark_width = 0
+        frames = max(self._spark_width * _SPARK_FRAMES, _RECENT_FRAMES)
+        self._frames: deque[Frame] = deque(maxlen=frames + 1)
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -111,81 +122,90 @@ class TerminalView:
 
     def _picture(self) -> RenderableType:
         frame = self._frames[-1]
+        body = Table.grid(padding=(0, _GAP_WIDTH, 0, 0))
+        body.add_column(width=_FIGURES_WIDTH)
+        if self._spark_width:
+            body.add_column(width=self._spark_width)
+        body.add_column(width=_LETTERS_WIDTH)
+        parts = [self._figures(frame), _letters(frame)]
+        if self._spark_width:
+            parts.insert(1, self._charts(frame))
+        body.add_row(*parts)
         return Panel(
             Group(
                 self._progress(frame),
                 Text(),
-                Columns([self._flow(frame), _letters(frame)], padding=(0, 3)),
+                body,
                 Text(),
-                Text(self._footer, style="dim"),
+                Text(self._footer, style="dim", no_wrap=True, overflow="ellipsis"),
             ),
             title=f"[bold]{self._title}",
             title_align="left",
-            padding=(1, 2),
+            padding=(0, 1),
             width=self._width,
         )
 
     def _progress(self, frame: Frame) -> RenderableType:
         row = Table.grid(padding=(0, 2))
+        row.add_column(width=_PHASE_WIDTH)
         elapsed = f"{frame.elapsed_seconds:.0f} s"
         if self._seconds:
             done = min(frame.elapsed_seconds, self._seconds)
-            bar = ProgressBar(total=self._seconds, completed=done, width=40)
+            bar = ProgressBar(total=self._seconds, completed=done, width=_BAR_WIDTH)
             row.add_row(f"[bold]{frame.phase}", bar, f"{elapsed} of {self._seconds:g} s")
         else:
             row.add_row(f"[bold]{frame.phase}", elapsed, "[dim]Ctrl-C ends it with the account")
         return row
 
-    def _flow(self, frame: Frame) -> RenderableType:
-        frames = list(self._frames)
-        steps = [rates_between(a, b) for a, b in pairwise(frames[-1::-_SPARK_FRAMES][::-1])]
-        recent = rates_between(frames[max(0, len(frames) - 1 - _LATENCY_FRAMES)], frame)
-        gauges = frame.gauges
-        table = Table.grid(padding=(0, 2))
-        for justify in ("left", "right", "right", "left"):
-            table.add_column(justify=justify)
-        table.add_row("", "[dim]per second", "[dim]in all", "")
-        table.add_row(
-            "messages published",
-            f"[bold cyan]{recent.published:,.0f}",
-            f"{frame.published:,}",
-            f"[cyan]{_spark([step.published for step in steps])}",
-        )
-        table.add_row(
-            "readings stored",
-            f"[bold green]{recent.stored:,.0f}",
-            f"{gauges.stored:,}",
-            f"[green]{_spark([step.stored for step in steps])}",
-        )
-        table.add_row()
-        table.add_row(
-            "queue",
-            "",
-            f"{gauges.queue_rows:,} rows",
-            _gauge(gauges.queue_rows, gauges.queue_rows_limit),
-        )
-        table.add_row(
-            "window",
-            "",
-            f"{gauges.unacknowledged:,} messages",
-            _gauge(gauges.unacknowledged, gauges.receive_maximum),
-        )
-        table.add_row(
-            "publish to commit",
-            "",
-            f"[bold]{_milliseconds(recent.p50_ms)}",
-            f"[dim]99 %:[/] {_milliseconds(recent.p99_ms)}",
-        )
+    def _figures(self, frame: Frame) -> RenderableType:
+        frames, gauges = self._frames, frame.gauges
+        recent = rates_between(frames[max(0, len(frames) - 1 - _RECENT_FRAMES)], frame)
+        table = Table.grid(padding=(0, 1))
+        for justify, width in (("left", 18), ("right", 8), ("right", 14)):
+            table.add_column(justify=justify, width=width, no_wrap=True)  # type: ignore[arg-type]
+        for row in (
+            ("", "[dim]a second", "[dim]in all"),
+            (
+                "messages published",
+                f"[bold cyan]{recent.published:,.0f}",
+                f"{frame.published:,}",
+            ),
+            ("readings stored", f"[bold green]{recent.stored:,.0f}", f"{gauges.stored:,}"),
+            (),
+            ("queue", "", f"{gauges.queue_rows:,} rows"),
+            ("window", "", f"{gauges.unacknowledged:,} messages"),
+            ("publish to commit", "[dim]50 %", f"[bold]{_within(recent.p50_ms)}"),
+            ("[dim](daemon's buckets)", "[dim]99 %", f"[bold]{_within(recent.p99_ms)}"),
+        ):
+            table.add_row(*row)
         return table
+
+    def _charts(self, frame: Frame) -> RenderableType:
+        frames, gauges, width = list(self._frames), frame.gauges, self._spark_width
+        steps = [rates_between(a, b) for a, b in pairwise(frames[-1::-_SPARK_FRAMES][::-1])]
+        return Group(
+            Text(),
+            Text(_spark([step.published for step in steps]).rjust(width), style="cyan"),
+            Text(_spark([step.stored for step in steps]).rjust(width), style="green"),
+            Text(),
+            _gauge(gauges.queue_rows, gauges.queue_rows_limit, width),
+            _gauge(gauges.unacknowledged, gauges.receive_maximum, width),
+        )
 
 
 def _letters(frame: Frame) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(justify="right")
-    table.add_row("[dim]dead letters", f"[bold yellow]{sum(frame.gauges.dead_letters.values()):,}")
-    for reason, count in sorted(frame.gauges.dead_letters.items(), key=lambda item: -item[1]):
+    """The commonest reasons, on as many lines whatever they are."""
+    letters = frame.gauges.dead_letters
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=_LETTERS_WIDTH - 8, no_wrap=True)
+    table.add_column(width=7, justify="right")
+    table.add_row("[dim]dead letters", f"[bold yellow]{sum(letters.values()):,}")
+    # By name, lest lines that count alike change places.
+    commonest = sorted(letters.items(), key=lambda item: (-item[1], item[0]))[:_REASON_LINES]
+    for reason, count in sorted(commonest):
         table.add_row(reason, f"{count:,}")
+    for _ in range(_REASON_LINES - len(commonest)):
+        table.add_row()
     return table
 
 
@@ -196,23 +216,23 @@ def _line(frame: Frame, rates: Rates) -> str:
         f" {frame.published:,} messages published ({rates.published:,.0f}/s),"
         f" {gauges.stored:,} readings stored ({rates.stored:,.0f}/s),"
         f" queue {gauges.queue_rows:,} rows, window {gauges.unacknowledged:,} messages,"
-        f" published to committed p50 {_milliseconds(rates.p50_ms)}"
-        f" p99 {_milliseconds(rates.p99_ms)},"
+        f" published to committed p50 {_within(rates.p50_ms)} p99 {_within(rates.p99_ms)}"
+        f" (bounds of the daemon's histogram),"
         f" {sum(gauges.dead_letters.values()):,} dead letters"
     )
 
 
-def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0f} ms"
+def _within(milliseconds: float | None) -> str:
+    return "-" if milliseconds is None else f"≤ {milliseconds:,.0f} ms"
 
 
 def _spark(values: list[float]) -> str:
-    """Values as bars, the greatest of them full."""
-    top = max(values, default=0.0)
+    """Values as bars from zero; the greatest is three quarters high, so that dips are seen."""
+    top = max(values, default=0.0) * 4 / 3
     if top <= 0:
         return ""
     return "".join(_SPARKS[min(int(value / top * len(_SPARKS)), 7)] for value in values)
 
 
-def _gauge(value: int, limit: int) -> RenderableType:
-    return ProgressBar(total=max(limit, 1), completed=min(value, limit), width=_SPARK_WIDTH)
+def _gauge(value: int, limit: int, width: int) -> RenderableType:
+    return ProgressBar(total=max(limit, 1), completed=min(value, limit), width=width)

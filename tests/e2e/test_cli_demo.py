@@ -13,7 +13,15 @@ def test_every_argument_goes_to_the_simulator() -> None:
         check=True,
         text=True,
     )
-    assert penstock("demo", "--help") == (0, own.stdout, own.stderr)
+    said = own.stdout.replace("penstock-sim", "penstock")
+    assert penstock("demo", "--help") == (0, said, own.stderr)
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_run() -> None:
+    done = penstock("demo", "--report", "/nonexistent/report.json")
+    assert done.status == 2
+    assert "there is no folder /nonexistent" in done.errors
+    assert "Starting" not in done.output
 
 
 def test_the_exit_status_is_that_of_the_simulator() -> None:

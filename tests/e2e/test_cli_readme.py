@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,10 +20,11 @@ from penstock.sandbox.ports import LOOPBACK, free_port
 from tests.support.command_line import HANG_SECONDS, PENSTOCK, penstock
 from tests.support.daemon_process import wait_until
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 STEPS = README.partition("## Your own broker")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", STEPS, re.DOTALL)
-INSTALL, DATABASE, CONFIG, RUN, SEND, DIAGNOSE = (text for _, text in BLOCKS)
+INSTALL, DATABASE, CONFIG, RUN, SEND, DIAGNOSE, SECURE, LOGIN = (text for _, text in BLOCKS)
 
 
 class Place:
@@ -31,6 +33,8 @@ class Place:
     def __init__(self, folder: Path, broker: sandbox.Broker, server_dsn: str, name: str) -> None:
         self.folder = folder
         self.server_dsn = server_dsn
+        self.mosquitto = folder / "mosquitto"
+        (self.mosquitto / "conf.d").mkdir(parents=True)
         self.http_port = free_port()
         server = urlsplit(server_dsn)
         self._said = {
@@ -43,6 +47,11 @@ class Place:
             "role penstock": f"role {name}",
             "database penstock owner penstock": f"database {name} owner {name}",
             "\\connect penstock": f"\\connect {name}",
+            "/etc/mosquitto": str(self.mosquitto),
+            "config/mosquitto": str(ROOT / "config" / "mosquitto"),
+            "sudo systemctl restart mosquitto\n": "",
+            "sudo chown mosquitto:": "chown $(id -u)",
+            "sudo ": "",
         }
 
     def text(self, block: str) -> str:
@@ -91,24 +100,57 @@ def test_five_minutes_lead_to_a_stored_reading(place: Place) -> None:
     assert place.shell(check) == "penstock.yaml: valid\n"
 
     assert run.split()[0] == "penstock"
-    with subprocess.Popen(
-        [*PENSTOCK, *run.split()[1:]],
-        cwd=place.folder,
-        env=place.environ,
-        stderr=subprocess.DEVNULL,
-    ) as daemon:
-        try:
-            wait_until(lambda: ready(place) or daemon.poll() is not None, "the daemon is ready")
+    with running(place, run):
+        publish, select = SEND.split("psql")
+        place.shell(publish)
+        wait_until(lambda: "boiler-1" in place.shell(f"psql{select}"), "the reading is there")
+        rows = place.shell(f"psql{select}")
+        assert re.search(r"acme +\| boiler-1 +\| temperature +\| .* \| +21\.5 \| +192", rows)
+        assert re.search(r"acme +\| boiler-1 +\| running +\| .* \| +1 \| +192", rows)
+
+        said = place.shell(DIAGNOSE)
+        assert "temperature" in said
+        assert '"service":"ok"' in said.replace(" ", "")
+
+
+def test_a_broker_that_asks_for_a_password_lets_in_whom_the_text_names(place: Place) -> None:
+    place.shell(DATABASE)
+    place.shell(SECURE)
+    configured = (place.mosquitto / "conf.d" / "users.conf").read_text().splitlines()
+    lines = ["allow_anonymous false", *configured]
+    config, run = place.text(CONFIG), RUN.strip().splitlines()[1]
+    with sandbox.Broker(place.folder / "broker", lines=lines) as broker:
+        config = re.sub(r"mqtt://\S+", broker.url, config)
+        (place.folder / "penstock.yaml").write_text(
+            config.replace("\nroutes:", f"\n{LOGIN}routes:")
+        )
+        _, secret = re.findall(r"mosquitto_passwd -b \S+ (acme) (\S+)", SECURE)[0]
+        with running(place, run):
             publish, select = SEND.split("psql")
+            login = f"mosquitto_pub -p {broker.port} -u acme -P {secret}"
+            publish = publish.replace("mosquitto_pub -h 127.0.0.1 -p 1883", login)
+            place.shell(publish.replace("devices/acme", "devices/other"))
             place.shell(publish)
             wait_until(lambda: "boiler-1" in place.shell(f"psql{select}"), "the reading is there")
-            rows = place.shell(f"psql{select}")
-            assert re.search(r"acme +\| boiler-1 +\| temperature +\| .* \| +21\.5 \| +192", rows)
-            assert re.search(r"acme +\| boiler-1 +\| running +\| .* \| +1 \| +192", rows)
+            assert "other" not in place.shell(f"psql{select}")
 
-            said = place.shell(DIAGNOSE)
-            assert "temperature" in said
-            assert '"service":"ok"' in said.replace(" ", "")
+
+@contextmanager
+def running(place: Place, run: str) -> Iterator[None]:
+    """The daemon as the text runs it, ready."""
+    with (
+        (place.folder / "penstock.log").open("w") as log,
+        subprocess.Popen(
+            [*PENSTOCK, *run.split()[1:]],
+            cwd=place.folder,
+            env=place.environ,
+            stderr=log,
+        ) as daemon,
+    ):
+        try:
+            wait_until(lambda: ready(place) or daemon.poll() is not None, "the daemon is ready")
+            assert daemon.poll() is None, (place.folder / "penstock.log").read_text()
+            yield
         finally:
             daemon.send_signal(signal.SIGINT)
     assert daemon.returncode == ExitCode.OK
@@ -147,7 +189,6 @@ def test_the_table_of_exit_statuses_has_all_of_them() -> None:
 
 
 def test_every_link_leads_to_a_file() -> None:
-    root = Path(__file__).parents[2]
     targets = re.findall(r"\]\((?!https?:)([^)#]+)", README)
     assert targets
-    assert [target for target in targets if not (root / target).exists()] == []
+    assert [target for target in targets if not (ROOT / target).exists()] == []

@@ -12,6 +12,8 @@ import pytest
 
 from penstock import sandbox
 from penstock.sandbox.ports import LOOPBACK, free_port
+from penstock.settings.dsn import place_of
+from penstock.settings.secret import Secret
 from tests.support.command_line import penstock
 from tests.support.daemon_process import BROKEN, DaemonProcess, wait_until
 from tests.support.mqtt_client import mqtt_client
@@ -75,7 +77,40 @@ def test_messages_become_rows_and_bad_ones_dead_letters(
         (letter,) = wait_for_rows(database, DEAD_LETTERS, 1)
         assert letter == (f"{topic_prefix}/acme/pump/telemetry", b"not json", "malformed", "acme")
         wait_until(lambda: bool(daemon.events("dead_letter")), "the dead letter in the log")
-        assert daemon.events("dead_letter")[0]["reason"] == "malformed"
+        logged = daemon.events("dead_letter")[0]
+        assert logged["reason"] == "malformed"
+        assert None not in logged.values()
+        (subscribed,) = daemon.events("mqtt_subscribed")
+        assert subscribed["filters"] == [f"{topic_prefix}/+/+/+"]
+
+
+def test_a_flood_of_dead_letters_is_logged_in_part_and_the_rest_counted(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/acme/pump/telemetry", "not json")] * 500)
+    wait_for_rows(database, DEAD_LETTERS, 500)
+    assert daemon.stop() == 0
+    events = daemon.events("dead_letter")
+    suppressed = [event["suppressed"] for event in events if "suppressed" in event]
+    assert suppressed
+    assert len(events) - len(suppressed) + sum(suppressed) == 500
+
+
+def test_at_debug_every_batch_is_logged(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    daemon = make_daemon(
+        tmp_path, mqtt_url, database, topic_prefix, log={"level": "debug", "format": "json"}
+    )
+    daemon.start()
+    publish(mqtt_url, [(f"{topic_prefix}/acme/pump/telemetry", envelope(1))])
+    wait_for_rows(database, TELEMETRY, 1)
+    assert daemon.stop() == 0
+    (sealed,), (committed,) = daemon.events("batch_sealed"), daemon.events("batch_committed")
+    assert (sealed["rows"], sealed["cause"] in {"age", "stop"}) == (1, True)
+    assert (committed["batch"], committed["rows"]) == (sealed["batch"], 1)
+    assert committed["store_seconds"] > 0
 
 
 def test_health_metrics_and_ledger_tell_what_happened(
@@ -121,17 +156,19 @@ def test_a_reading_delivered_again_is_stored_once_and_counted(
         assert len(rows_of(database, TELEMETRY)) == 1
 
 
-def test_sigterm_stores_and_acknowledges_everything_and_exits_0(
-    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_and_sighup_store_and_acknowledge_everything_and_exit_0(
+    daemon: DaemonProcess, mqtt_url: str, database: str, topic_prefix: str, number: signal.Signals
 ) -> None:
     daemon.start()
     publish(
         mqtt_url,
         [(f"{topic_prefix}/t/d{number}/telemetry", envelope(number)) for number in range(500)],
     )
-    assert daemon.stop(signal.SIGTERM) == 0
-    assert daemon.events("stopped")
+    assert daemon.stop(number) == 0
     stored_before = len(rows_of(database, TELEMETRY))
+    (stopped,) = daemon.events("stopped")
+    assert stopped["readings_received"] == stopped["readings_stored"] == stored_before
     with daemon:
         wait_for_rows(database, TELEMETRY, 500)
         assert daemon.metric("penstock_readings_received_total") == 500 - stored_before
@@ -160,7 +197,11 @@ def test_a_second_signal_forces_the_end(
         )
         os.kill(daemon.process_id, signal.SIGTERM)
         wait_until(lambda: bool(daemon.events("shutdown_requested")), "the first signal heard")
+        assert daemon.events("shutdown_requested")[0]["drains_within_seconds"] == 30
+        os.kill(daemon.process_id, signal.SIGHUP)
+        assert daemon.running, "closing the terminal may send SIGHUP twice"
         assert daemon.stop(signal.SIGINT) == 4
+        assert [event["signal"] for event in daemon.events("shutdown_forced")] == ["SIGINT"]
     with daemon:
         wait_for_rows(database, TELEMETRY, 1)
 
@@ -245,6 +286,10 @@ def test_a_daemon_started_before_its_database_waits_and_says_so(
         try:
             status, answer = daemon.get("/health/ready")
             assert (status, bool(answer["reasons"])) == (503, True)
+            wait_until(lambda: bool(daemon.events("database_unavailable")), "the log says so")
+            error = daemon.events("database_unavailable")[0]["error"]
+            assert place_of(Secret(dsn)) in error
+            assert "storage.dsn" in error
             server.start()
             wait_until(lambda: daemon.get("/health/ready")[0] == 200, "ready")
         finally:
@@ -350,6 +395,28 @@ def test_one_poison_row_costs_one_dead_letter(
         assert daemon.metric("penstock_readings_imbalance") == 0
 
 
+def test_daemons_that_share_a_load_keep_every_untimed_reading(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    first, second = (
+        make_daemon(
+            tmp_path / name,
+            mqtt_url,
+            database,
+            topic_prefix,
+            mqtt={"share_group": topic_prefix, "client_id": f"{topic_prefix}-{name}"},
+        )
+        for name in ("first", "second")
+    )
+    topic = f"{topic_prefix}/t/d/telemetry"
+    with first, second:
+        publish(mqtt_url, [(topic, envelope(value)) for value in range(4_000)])
+        rows = wait_for_rows(database, "select value from telemetry", 4_000)
+        assert sorted(value for (value,) in rows) == list(range(4_000))
+        received = [daemon.metric("penstock_messages_received_total") for daemon in (first, second)]
+        assert min(received) > 0
+
+
 def test_an_unregistered_device_is_refused_until_it_is_registered(
     tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
 ) -> None:
@@ -414,7 +481,7 @@ def test_a_bug_in_a_timer_ends_the_daemon_and_loses_nothing(
         wait_for_rows(database, TELEMETRY, 1)
 
 
-def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
+def test_a_busy_port_is_named_and_ends_the_daemon_so_that_systemd_tries_again(
     daemon: DaemonProcess,
 ) -> None:
     with (
@@ -422,5 +489,5 @@ def test_a_busy_port_is_named_and_ends_the_daemon_with_a_configuration_error(
         pytest.raises(sandbox.SandboxError) as caught,
     ):
         daemon.start()
-    assert "status 2" in str(caught.value)
+    assert "status 3" in str(caught.value)
     assert str(daemon.port) in daemon.log_path.read_text()

@@ -3,13 +3,20 @@
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+
+from penstock import sandbox
+from penstock.sandbox.databases import execute
+from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
+from penstock.sandbox.ports import LOOPBACK, free_port
 
 DEMO = (sys.executable, "-m", "penstock", "demo")
 DEADLINE_SECONDS = 120.0
@@ -20,13 +27,13 @@ KEYS = {
 }
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*DEMO, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
         start_new_session=True,
     )
 
@@ -76,6 +83,35 @@ def test_the_account_holds_and_is_reported(tmp_path: Path) -> None:
     while not all(map(gone, started)):
         assert time.monotonic() < deadline, "something that the demonstration started is left"
         time.sleep(0.05)
+
+
+def test_a_broker_with_a_password_and_a_role_that_only_creates_databases_will_do(
+    scratch: Path, postgres_server: sandbox.Postgres
+) -> None:
+    role = f"penstock_demo_{secrets.token_hex(4)}"
+    execute(postgres_server.dsn, f"CREATE ROLE {role} LOGIN CREATEDB")
+    parts = urlsplit(postgres_server.dsn)
+    dsn = parts._replace(netloc=f"{role}@{parts.netloc.rpartition('@')[2]}").geturl()
+    try:
+        with sandbox.Broker(scratch / role, users={"penstock": "sec/ret"}) as broker:
+            url = broker.url.replace("mqtt://", "mqtt://penstock:sec%2Fret@")
+            process = start("--duration", "2", **{MQTT_VARIABLE: url, DSN_VARIABLE: dsn})
+            out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    finally:
+        execute(postgres_server.dsn, f"DROP ROLE {role}")
+    assert process.returncode == 0, out
+    assert f"the broker of {MQTT_VARIABLE} and the database server of {DSN_VARIABLE}" in out
+    assert "sec/ret" not in out
+    assert "sec%2Fret" not in out
+
+
+def test_a_named_server_that_is_not_there_is_told_in_a_line() -> None:
+    address = f"{LOOPBACK}:{free_port()}"
+    process = start(**{DSN_VARIABLE: f"postgresql://somebody@{address}/postgres"})
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 3, out
+    assert DSN_VARIABLE in out.splitlines()[-1]
+    assert "Traceback" not in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

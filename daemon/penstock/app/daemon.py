@@ -31,6 +31,7 @@ from penstock.settings.tree import Settings
 from penstock.storage.latest import Latest
 from penstock.storage.migrate import migrate, pending
 from penstock.storage.store import TimescaleStore
+from penstock.storage.verdict import is_lost_connection
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +39,9 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1.0
 READY_CHECK_SECONDS = 0.02
 DATABASE_CHECK_SECONDS = 2.0
+
+HANGUP = signal.SIGHUP.name
+"""Never forces the end: when a terminal is closed, the shell sends it and the kernel again."""
 
 Phase = Literal["starting", "running", "stopping"]
 
@@ -47,7 +51,7 @@ class ForcedShutdown(PenstockError):  # noqa: N818 - what happened, not a failur
 
 
 async def serve(settings: Settings) -> None:
-    """Run the daemon until SIGTERM or SIGINT; a second one forces the end.
+    """Run the daemon until SIGTERM, SIGINT or SIGHUP; a second of the first two forces the end.
 
     Errors: `ConfigError`, `FatalError` with what the operator has to do; `ForcedShutdown`.
     """
@@ -56,12 +60,17 @@ async def serve(settings: Settings) -> None:
     bugs: list[BaseException] = []
 
     def stop(name: str) -> None:
-        if stop_requested.is_set():
+        if not stop_requested.is_set():
+            log.info(
+                "shutdown_requested",
+                signal=name,
+                drains_within_seconds=settings.shutdown_timeout_seconds,
+                advice="a second SIGTERM or SIGINT ends it at once",
+            )
+            stop_requested.set()
+        elif name != HANGUP:
             log.warning("shutdown_forced", signal=name)
             run.cancel()
-        else:
-            log.info("shutdown_requested", signal=name)
-            stop_requested.set()
 
     def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """End the daemon over an error in a timer or a callback, which nobody else would see."""
@@ -69,11 +78,11 @@ async def serve(settings: Settings) -> None:
             bugs.append(context["exception"])
             run.cancel()
         else:
-            loop.default_exception_handler(context)
+            _report(loop, context)
 
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(fail)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _stopping_signals():
         loop.add_signal_handler(number, stop, number.name)
     try:
         await run
@@ -83,6 +92,32 @@ async def serve(settings: Settings) -> None:
         raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
     except BaseExceptionGroup as group:
         raise _cause(group) from None
+
+
+def _stopping_signals() -> list[signal.Signals]:
+    signals = [signal.SIGTERM, signal.SIGINT]
+    # Under nohup it is ignored, and that is to stay so.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signals.append(signal.SIGHUP)
+    return signals
+
+
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio has to say, quietly when it is no news."""
+    if _is_driver_leftover(context):
+        log.debug("database_connection_leftover", error=str(context["exception"]))
+    else:
+        loop.default_exception_handler(context)
+
+
+def _is_driver_leftover(context: dict[str, Any]) -> bool:
+    """Whether this is a future of the driver's own that a lost connection left to nobody.
+
+    Whoever used the connection was told of the loss already. A task is somebody's work, and its
+    error is always shown.
+    """
+    left_by_task = isinstance(context.get("future"), asyncio.Task)
+    return not left_by_task and is_lost_connection(context.get("exception"))
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -132,7 +167,15 @@ class Daemon:
         if self._flow.spool is not None:
             await self._flow.spool.close()
         await self._store.close()
-        log.info("stopped")
+        self._flow.close()
+        totals = self._metrics.ledger.totals()
+        log.info(
+            "stopped",
+            readings_received=totals.received,
+            readings_stored=totals.stored,
+            readings_duplicate=totals.duplicate,
+            readings_dead_lettered=totals.dead_lettered,
+        )
 
     async def _serve(self) -> None:
         """Prepare the spool and the schema, then run every stage until cancelled."""

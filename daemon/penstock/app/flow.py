@@ -6,6 +6,7 @@ is restrained; once shutdown has begun it stays paused.
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterator, Sequence
 from random import random
 
@@ -167,7 +168,18 @@ class Flow:
                     self.queue.settle(batch)
                     self._spooled(batch)
 
+    def close(self) -> None:
+        """Say what `tick` would have said later."""
+        self._sampled_log.close()
+
     def _sealed(self, sealed: Sealed) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "batch_sealed",
+                batch=sealed.batch.number,
+                rows=sealed.batch.rows,
+                cause=sealed.cause.value,
+            )
         self._acks.sealed(sealed.batch.number, sealed.connection, sealed.packet_ids)
         self._accounting.sealed(sealed)
         self.queue.put(sealed.batch)
@@ -175,12 +187,21 @@ class Flow:
     def _committed(self, batch: Batch, outcome: Outcome, store_seconds: float) -> None:
         self._acknowledge(batch)
         self._accounting.committed(batch, outcome, store_seconds=store_seconds)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "batch_committed",
+                batch=batch.number,
+                rows=batch.rows,
+                store_seconds=round(store_seconds, 4),
+            )
         for letter in outcome.dead_letters:
             self._log_dead_letter(letter)
 
     def _spooled(self, batch: Batch) -> None:
         self._acknowledge(batch)
         self._accounting.spooled(batch)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("batch_spooled", batch=batch.number, rows=batch.rows)
 
     def _replayed(self, batch: Batch, outcome: Outcome) -> None:
         self._accounting.replayed(batch, outcome)
@@ -192,15 +213,18 @@ class Flow:
             self.source.acknowledge(release.connection, release.packet_ids)
 
     def _log_dead_letter(self, letter: DeadLetter) -> None:
+        known = {
+            "detail": letter.detail,
+            "topic": letter.topic,
+            "tenant": letter.tenant,
+            "device": letter.device,
+            "sqlstate": letter.sqlstate,
+            "correlation_id": letter.correlation_id,
+        }
         self._sampled_log.warning(
             "dead_letter",
             reason=letter.reason,
-            detail=letter.detail,
-            topic=letter.topic,
-            tenant=letter.tenant,
-            device=letter.device,
-            sqlstate=letter.sqlstate,
-            correlation_id=letter.correlation_id,
+            **{name: value for name, value in known.items() if value is not None},
         )
 
     @property

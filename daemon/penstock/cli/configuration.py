@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from penstock.cli.output import remark
+from penstock.errors import ConfigError
 
 if TYPE_CHECKING:
     from penstock.settings.loader import Loaded
@@ -23,6 +24,18 @@ ConfigFile = Annotated[
         show_default=False,
     ),
 ]
+
+FileArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="FILE", help="The same as --config FILE.", show_default=False),
+]
+
+
+def one_of(file: Path | None, config: Path | None) -> Path | None:
+    """The file that was named in either form; `ConfigError` when both name one."""
+    if file is not None and config is not None:
+        raise ConfigError(f"which configuration: {file} or {config}? Name one")
+    return config if file is None else file
 
 
 def settings_from(file: Path | None) -> "Settings":

@@ -110,7 +110,7 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete dead letters for good."""
-    from penstock.cli.letter_work import purge_chosen
+    from penstock.cli.letter_work import count_chosen, purge_chosen
 
     chosen = any(option is not None for option in (tenant, reason, status, since, older_than))
     if everything == chosen:
@@ -119,13 +119,15 @@ def purge(
     selection = selection_of(
         tenant=tenant, reason=reason, status=status, since=since, older_than=older_than
     )
-    if not yes and not _confirmed(f"Delete {described(selection)} for good?"):
-        say("nothing was deleted")
-        return
+    if not yes:
+        _require_somebody_to_ask()
+        count = asyncio.run(count_chosen(settings, selection))
+        if not typer.confirm(f"Delete {described(selection)} for good? These are {count} now."):
+            say("nothing was deleted")
+            return
     asyncio.run(purge_chosen(settings, selection))
 
 
-def _confirmed(question: str) -> bool:
+def _require_somebody_to_ask() -> None:
     if not sys.stdin.isatty():
         raise ConfigError("there is nobody to ask: repeat it with --yes")
-    return typer.confirm(question)

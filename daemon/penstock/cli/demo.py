@@ -9,6 +9,8 @@ import typer
 from penstock.errors import FatalError
 
 _SIMULATOR = "penstock_simulator"
+_MAIN = f"from {_SIMULATOR}.cli import main; main('penstock')"
+"""The simulator's command line under our name, which its help and its errors begin with."""
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """Every argument is the simulator's, `--help` too."""
@@ -26,4 +28,4 @@ def demo(context: typer.Context) -> None:
             "the simulator is not part of this installation; install penstock as a whole"
         )
     # The daemon never imports its simulator: the process becomes the simulator's own.
-    os.execv(sys.executable, [sys.executable, "-m", _SIMULATOR, "demo", *context.args])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-c", _MAIN, "demo", *context.args])  # noqa: S606

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.configuration import ConfigFile, settings_from
+from penstock.cli.configuration import ConfigFile, FileArgument, one_of, settings_from
 from penstock.cli.exits import ExitCode
 from penstock.cli.output import print_table, printable, remark, rfc3339, say
 from penstock.errors import ConfigError, Rejected
@@ -37,6 +37,7 @@ def explain(
         typer.Option("--topic", "-t", help="The topic of the message.", show_default=False),
     ],
     payload: PayloadArgument,
+    file: FileArgument = None,
     config: ConfigFile = None,
 ) -> None:
     """Say what a message would become, without storing it.
@@ -47,7 +48,7 @@ def explain(
     """
     from penstock.cli.interpretation import Interpreter
 
-    settings = settings_from(config)
+    settings = settings_from(one_of(file, config))
     interpreter = Interpreter(settings)
     _print_origin(interpreter.origin(topic), settings.routes)
     try:

@@ -46,18 +46,21 @@ class _Total(msgspec.Struct):
 async def print_list(
     settings: Settings, selection: Selection, limit: int, *, as_json: bool
 ) -> None:
-    """Print the newest `limit` of a selection."""
+    """Print the newest `limit` of a selection, and say when that is not all of it."""
     async with _open(settings.storage) as letters:
         newest = _newest(letters, selection, limit)
         if as_json:
             async for letter in newest:
                 say(letter_as_json(letter))
-            return
-        rows = [as_row(letter) async for letter in newest]
-    if rows:
-        print_table(HEADING, rows)
-    else:
-        remark("there are none")
+        else:
+            rows = [as_row(letter) async for letter in newest]
+            if rows:
+                print_table(HEADING, rows)
+            else:
+                remark("there are none")
+        matching = await letters.count(selection)
+    if matching > limit:
+        remark(f"{limit} of {matching} shown, the newest; --limit shows more")
 
 
 async def print_one(settings: Settings, dead_letter_id: int) -> None:
@@ -87,6 +90,12 @@ async def replay_chosen(settings: Settings, ids: Sequence[int], selection: Selec
         f"{total.duplicates} were there already; {total.refused} refused again"
     )
     return total.refused
+
+
+async def count_chosen(settings: Settings, selection: Selection) -> int:
+    """How many a selection is."""
+    async with _open(settings.storage) as letters:
+        return await letters.count(selection)
 
 
 async def purge_chosen(settings: Settings, selection: Selection) -> None:

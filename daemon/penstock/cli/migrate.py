@@ -2,11 +2,11 @@
 
 import asyncio
 
-from penstock.cli.configuration import ConfigFile, settings_from
+from penstock.cli.configuration import ConfigFile, FileArgument, one_of, settings_from
 from penstock.cli.output import say
 
 
-def migrate(config: ConfigFile = None) -> None:
+def migrate(file: FileArgument = None, config: ConfigFile = None) -> None:
     """Bring the schema of the database up to date.
 
     Prints what was applied. Running it again, or several at once, is safe: each migration is
@@ -14,7 +14,7 @@ def migrate(config: ConfigFile = None) -> None:
     """
     from penstock.storage.migrate import migrate as apply_migrations
 
-    settings = settings_from(config)
+    settings = settings_from(one_of(file, config))
     applied = asyncio.run(apply_migrations(settings.storage.dsn))
     for name in applied:
         say(f"applied {name}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penstock.cli.configuration import ConfigFile, load
+from penstock.cli.configuration import ConfigFile, FileArgument, load, one_of
 from penstock.cli.exits import ExitCode
 from penstock.errors import ConfigError, FatalError
 
@@ -24,6 +24,7 @@ class Level(StrEnum):
 
 
 def run(
+    file: FileArgument = None,
     config: ConfigFile = None,
     *,
     log_level: Annotated[
@@ -31,18 +32,18 @@ def run(
         typer.Option(help="Overrides log.level of the configuration.", show_default=False),
     ] = None,
 ) -> None:
-    """Run the daemon, until SIGTERM or SIGINT.
+    """Run the daemon, until SIGTERM, SIGINT or SIGHUP.
 
     The signal stops the intake; what was received is stored and acknowledged, and the exit status
-    is 0. A second signal ends it at once with 4: what was not acknowledged, the broker sends again.
-    SIGUSR1 makes the log one step more verbose, and SIGUSR2 takes it back.
+    is 0. A second SIGTERM or SIGINT ends it at once with 4: what was not acknowledged, the broker
+    sends again. SIGUSR1 makes the log one step more verbose, and SIGUSR2 takes it back.
     """
     import msgspec
     import structlog
 
     from penstock.observability import logs
 
-    settings, warnings = load(config)
+    settings, warnings = load(one_of(file, config))
     if log_level is not None:
         log = msgspec.structs.replace(settings.log, level=log_level.value)
         settings = msgspec.structs.replace(settings, log=log)

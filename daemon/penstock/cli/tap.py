@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from penstock.cli.configuration import ConfigFile, settings_from
+from penstock.cli.configuration import ConfigFile, FileArgument, one_of, settings_from
 
 
 def tap(
+    file: FileArgument = None,
     config: ConfigFile = None,
     *,
     tenant: Annotated[
@@ -34,7 +35,7 @@ def tap(
     from penstock.cli.tapping import Tapping
     from penstock.cli.wanted import Wanted
 
-    settings = settings_from(config)
+    settings = settings_from(one_of(file, config))
     wanted = Wanted(tenant=tenant, device=device)
     tapping = Tapping(settings, wanted, secrets.token_hex(4), as_json=json, max_readings=count)
     uvloop.run(tapping.run())

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, FatalError
 from penstock.http.health import health, readiness
 from penstock.http.queue_stats import queue_stats
 from penstock.observability.exposition import Exposition
@@ -40,7 +40,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class HttpServer:
     """Serves for the length of an asynchronous context; does nothing when `http.listen` is null.
 
-    Errors: entering raises `ConfigError` when the address cannot be had.
+    Errors: entering raises `ConfigError` when the address cannot be had, and `FatalError` when
+    another program has it: that may pass, and whoever started the daemon may try again.
     """
 
     def __init__(self, settings: Http, metrics: Metrics, levels: LevelsNow) -> None:
@@ -93,7 +94,8 @@ async def _bind(runner: web.AppRunner, listen: str) -> ListenAddress:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        raise ConfigError(f"http.listen: {_binding_advice(error, listen)}") from error
+        kind = FatalError if error.errno == errno.EADDRINUSE else ConfigError
+        raise kind(f"http.listen: {_binding_advice(error, listen)}") from error
     bound_port: int = runner.addresses[0][1]
     return ListenAddress(host, bound_port)
 

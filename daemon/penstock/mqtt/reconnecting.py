@@ -138,9 +138,9 @@ class ReconnectingSource(ABC):
         if event.refused:
             log.error("mqtt_subscription_refused", detail=detail)
         elif detail:
-            log.warning("mqtt_subscribed", detail=detail)
+            log.warning("mqtt_subscribed", filters=list(self._filters), detail=detail)
         else:
-            log.info("mqtt_subscribed")
+            log.info("mqtt_subscribed", filters=list(self._filters))
 
     def received(self, size_bytes: int, messages: Sequence[Message]) -> None:
         """Called by the connection with what was read in one go."""

@@ -132,6 +132,11 @@ def _storage_families(metrics: Metrics) -> Iterator[Family]:
         storage.staging_batches,
     )
     yield CounterMetricFamily(
+        "penstock_readings_shifted_total",
+        "Readings stored a little later, their series having another value at their time.",
+        storage.shifted_readings,
+    )
+    yield CounterMetricFamily(
         "penstock_bisections_total",
         "Batches, or parts of one, cut in two to find a reading that the database refuses.",
         storage.bisections,

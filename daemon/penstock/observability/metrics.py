@@ -96,6 +96,8 @@ class StorageCounts(msgspec.Struct):
 
     staging_batches: int = 0
     """Batches that met a reading that was there already and took the path that skips duplicates."""
+    shifted_readings: int = 0
+    """Readings stored a little later, their series having another value at their time."""
     bisections: int = 0
     """Batches, or parts of one, cut in two to find a reading that the database refuses."""
     poison_readings: int = 0

@@ -40,6 +40,12 @@ class SampledLog:
                 del self._windows[event, reason]
                 self._summarise(event, reason, window)
 
+    def close(self) -> None:
+        """Log how many were suppressed in the windows that are not over yet."""
+        for (event, reason), window in self._windows.items():
+            self._summarise(event, reason, window)
+        self._windows.clear()
+
     def _admit(self, event: str, reason: str) -> bool:
         now_seconds = self._clock.monotonic_seconds()
         window = self._windows.get((event, reason))

@@ -33,11 +33,7 @@ def drop_database(server_dsn: str, name: str) -> None:
         asyncpg.PostgresError: the server refused.
         OSError: the server cannot be reached.
     """
-    execute(
-        server_dsn,
-        f"UPDATE pg_database SET datistemplate = false WHERE datname = {_literal(name)}",  # noqa: S608
-        f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)",
-    )
+    execute(server_dsn, _no_template(name), f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
 
 
 def make_template(
@@ -94,6 +90,13 @@ async def _execute(dsn: str, statements: tuple[str, ...]) -> None:
 def _end_of_sessions(name: str) -> str:
     sessions = f"FROM pg_stat_activity WHERE datname = {_literal(name)}"
     return f"SELECT pg_terminate_backend(pid, {_SESSION_END_MS}) {sessions}"
+
+
+def _no_template(name: str) -> str:
+    # Not an UPDATE of pg_database, which takes a superuser: the role may only create databases.
+    listed = f"SELECT FROM pg_database WHERE datistemplate AND datname = {_literal(name)}"
+    alter = f"ALTER DATABASE {_quoted(name)} WITH IS_TEMPLATE false"
+    return f"DO {_literal(f'BEGIN IF EXISTS ({listed}) THEN {alter}; END IF; END')}"
 
 
 def _quoted(name: str) -> str:

@@ -39,11 +39,14 @@ class Process:
         log_path: Path,
         death_signal: signal.Signals,
         user: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """Prepare a program; `environment` comes on top of this process's own."""
         self.name = name
         self.log_path = log_path
         self._death_signal = death_signal
         self._user = user
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +75,9 @@ class Process:
             raise SandboxError(f"{self.name} is running already")
         command = [*_dying_with_parent(self._death_signal), *map(str, arguments)]
         self._process = _spawner.spawn(
-            lambda: _spawn(command, log_path=self.log_path, user=self._user)
+            lambda: _spawn(
+                command, log_path=self.log_path, user=self._user, environment=self._environment
+            )
         )
         deadline = time.monotonic() + _START_SECONDS
         # In this order: a stranger may answer in place of a program that could not take its port.
@@ -137,14 +142,16 @@ def run(arguments: Sequence[str | Path], *, user: str | None = None) -> str:
     return output
 
 
-def _spawn(command: list[str], *, log_path: Path, user: str | None) -> subprocess.Popen[bytes]:
+def _spawn(
+    command: list[str], *, log_path: Path, user: str | None, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     with log_path.open("ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env={**_environment(), **environment},
             cwd="/",
             start_new_session=True,
             user=user,

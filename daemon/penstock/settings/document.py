@@ -84,6 +84,18 @@ def read_document(text: str, faults: Faults) -> Node:
     return Table(where="")
 
 
+def places(node: Node, path: str = "") -> dict[str, str]:
+    """Where everything in a tree stands, by its dotted path."""
+    found = {path: node.where} if path else {}
+    if isinstance(node, Table):
+        for key, child in node.items.items():
+            found |= places(child, f"{path}.{key}" if path else key)
+    elif isinstance(node, Listing):
+        for position, child in enumerate(node.items):
+            found |= places(child, f"{path}[{position}]")
+    return found
+
+
 class _Loader(yaml.SafeLoader):
     """Refuses aliases; scalars keep their text, since only the node tree is used."""
 

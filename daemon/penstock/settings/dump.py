@@ -1,14 +1,18 @@
-"""The settings in force, for people to read; secrets show as `***`."""
+"""The settings in force, for people to read; secrets show as `***`, a DSN without who logs in."""
+
+from typing import Any
 
 import msgspec
 import yaml
 
+from penstock.settings.dsn import place_of
 from penstock.settings.tree import Settings
 
 
-def redacted(settings: Settings) -> dict[str, object]:
+def redacted(settings: Settings) -> dict[str, Any]:
     """The tree as plain mappings and lists."""
-    tree: dict[str, object] = msgspec.to_builtins(settings, enc_hook=str)
+    tree: dict[str, Any] = msgspec.to_builtins(settings, enc_hook=str)
+    tree["storage"]["dsn"] = place_of(settings.storage.dsn)
     return tree
 
 

@@ -1,6 +1,6 @@
 """What is wrong with a configuration: collected, not raised, so that one run shows it all."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from penstock.errors import ConfigError
@@ -42,6 +42,13 @@ class Faults:
         below = (f"{path}.", f"{path}[")
         return any(fault.path == path or fault.path.startswith(below) for fault in self._faults)
 
+    def locate(self, places: Mapping[str, str]) -> None:
+        """Say of each fault that has no place where its setting stands, or the section it is in."""
+        self._faults = [
+            fault if fault.where else fault._replace(where=_place(fault.path, places))
+            for fault in self._faults
+        ]
+
     def raise_if_any(self, source: str) -> None:
         """Raise one `ConfigError` that names every fault, if there is one."""
         if not self._faults:
@@ -49,6 +56,12 @@ class Faults:
         count = len(self._faults)
         heading = f"{source}: {count} {'error' if count == 1 else 'errors'}"
         raise ConfigError("\n".join([heading, *(f"  {fault}" for fault in self._faults)]))
+
+
+def _place(path: str, places: Mapping[str, str]) -> str:
+    while path and path not in places:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return places.get(path, "")
 
 
 def shown(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from penstock.errors import ConfigError
 from penstock.settings.checks import check, notices
 from penstock.settings.conversion import to_settings
-from penstock.settings.document import Table, read_document
+from penstock.settings.document import Table, places, read_document
 from penstock.settings.faults import Faults
 from penstock.settings.overrides import overlay
 from penstock.settings.secret_sources import SecretSources, referenced_variables
@@ -66,6 +66,7 @@ def parse(
     if check_routes is not None and not faults.within("routes"):
         check_routes(settings.routes, settings.limits, faults)
     check(settings, faults)
+    faults.locate(places(root))
     faults.raise_if_any(source)
     return Loaded(settings, [*secrets.warnings, *notices(settings)])
 

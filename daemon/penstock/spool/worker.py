@@ -39,6 +39,8 @@ class Job(Generic[Answer]):
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        # Whoever asked may have given up waiting; the fault was counted for them then.
+        self.answer.add_done_callback(_look_at)
 
 
 class Append(Job[None]):
@@ -276,6 +278,11 @@ class Worker:
 
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
         self._loop.call_soon_threadsafe(call, *arguments)
+
+
+def _look_at(answer: asyncio.Future[Answer]) -> None:
+    if not answer.cancelled():
+        answer.exception()
 
 
 def _set_result(answer: asyncio.Future[object], result: object) -> None:

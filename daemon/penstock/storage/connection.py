@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import asyncpg
 
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, Retryable
+from penstock.settings.dsn import place_of
 from penstock.settings.secret import Secret
 from penstock.storage.queries import query
 
@@ -25,8 +26,8 @@ async def connect(
 ) -> Connection:
     """Open a connection within `timeout_seconds`, which bounds each statement on it as well.
 
-    Errors: `ConfigError` when the DSN is unusable; otherwise the driver's, to be judged by the
-    caller.
+    Errors: `ConfigError` when the DSN is unusable; `Retryable` that names the host when nobody
+    answers there; otherwise the driver's, to be judged by the caller.
 
     Args:
         dsn: where the database is.
@@ -34,14 +35,23 @@ async def connect(
         statement_seconds: the limit for a statement, when it is another.
     """
     limit_seconds = timeout_seconds if statement_seconds is None else statement_seconds
-    async with asyncio.timeout(timeout_seconds):
-        connection = await _connect(dsn, limit_seconds)
-        try:
-            await connection.execute(query("prepare_session"), _milliseconds(limit_seconds))
-        except BaseException:
-            connection.terminate()
-            raise
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            connection = await _connect(dsn, limit_seconds)
+            try:
+                await connection.execute(query("prepare_session"), _milliseconds(limit_seconds))
+            except BaseException:
+                connection.terminate()
+                raise
+    except OSError as error:
+        raise Retryable(_unreachable(dsn, error)) from error
     return connection
+
+
+def _unreachable(dsn: Secret, error: OSError) -> str:
+    # TimeoutError is an OSError, too, and has no text.
+    problem = str(error) or "no answer in time"
+    return f"the database cannot be reached at {place_of(dsn)} (storage.dsn): {problem}"
 
 
 async def _connect(dsn: Secret, limit_seconds: float) -> Connection:

@@ -80,6 +80,14 @@ class DeadLetters:
             yield page
             below_id = page[-1].id
 
+    async def count(self, selection: Selection) -> int:
+        """How many match."""
+        with judged():
+            matching: int = await self._connection.fetchval(
+                query("count_dead_letters"), *msgspec.structs.astuple(selection)
+            )
+        return matching
+
     async def get(self, dead_letter_id: int) -> StoredDeadLetter | None:
         """The one with this id, if there is one."""
         with judged():

@@ -1,10 +1,12 @@
 """Puts the readings of a batch in the order in which they are written, each once.
 
 What always holds: rows are in the order of (series, time), so that the index is met leaf by leaf
-and two writers take its locks in one order; of readings of a series with the same time, the first
-received is kept and the others are duplicates. Nothing here knows the database.
+and two writers take its locks in one order; a reading that follows another of the same series, time
+and value is a duplicate, and dropped. Different values at the same time are both kept: what becomes
+of them is for the session to decide. Nothing here knows the database.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -33,17 +35,24 @@ class Rows(NamedTuple):
         return newest
 
 
-def arrange(index: SeriesIndex, series: NDArray[np.int32], ts_us: NDArray[np.int64]) -> Rows:
+Alike = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]
+"""Whether readings, given by their rows in the batch, have the same value, pair by pair."""
+
+
+def arrange(
+    index: SeriesIndex, series: NDArray[np.int32], ts_us: NDArray[np.int64], alike: Alike
+) -> Rows:
     """Order readings, given by series number and time; all series must be resolved."""
     ids = index.ids[series]
     order = np.lexsort((ts_us, ids))
     ids, times = ids[order], ts_us[order]
-    repeats = np.zeros(len(order), dtype=np.bool_)
-    repeats[1:] = (ids[1:] == ids[:-1]) & (times[1:] == times[:-1])
-    if not repeats.any():
+    again = np.flatnonzero((ids[1:] == ids[:-1]) & (times[1:] == times[:-1])) + 1
+    again = again[alike(order[again - 1], order[again])]
+    if not len(again):
         return Rows(order, ids, times, order[:0])
-    kept = ~repeats
-    return Rows(order[kept], ids[kept], times[kept], order[repeats])
+    kept = np.ones(len(order), dtype=np.bool_)
+    kept[again] = False
+    return Rows(order[kept], ids[kept], times[kept], order[again])
 
 
 def count_by_tenant(index: SeriesIndex, series: NDArray[np.int32]) -> dict[str, int]:

@@ -87,15 +87,19 @@ def judge(error: Exception) -> PenstockError:
     match error:
         case asyncpg.PostgresError(sqlstate=str(sqlstate)):
             return _judge_sqlstate(sqlstate, error)
-        case asyncpg.InterfaceError(__context__=asyncpg.PostgresError() as reason):
-            # Leaving a transaction whose connection is gone hides why it is.
-            return judge(reason)
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return _judge_driver(error)
         case UnicodeEncodeError() | OverflowError():
             return PoisonError(UNENCODABLE, f"the value cannot be encoded: {error}")
         case TimeoutError():
             return Retryable("the database did not answer in time")
         case _:
             return Retryable(f"the database cannot be reached: {_text(error)}")
+
+
+def is_lost_connection(error: object) -> bool:
+    """Whether this is how the driver says that a connection is gone."""
+    return isinstance(error, (asyncpg.ConnectionDoesNotExistError, asyncpg.InterfaceError))
 
 
 def verdict_of(sqlstate: str) -> Verdict:
@@ -108,6 +112,17 @@ def _judge_sqlstate(sqlstate: str, error: asyncpg.PostgresError) -> PenstockErro
     if verdict.family is Family.POISON:
         return PoisonError(sqlstate, f"{verdict.advice}: {_text(error)}")
     return Retryable(f"{verdict.advice} ({sqlstate}: {_text(error)})")
+
+
+def _judge_driver(error: Exception) -> PenstockError:
+    if isinstance(error.__context__, asyncpg.PostgresError):
+        # Leaving a transaction whose connection is gone hides why it is.
+        return judge(error.__context__)
+    lost = "the connection to the database was lost"
+    if isinstance(error, asyncpg.InternalClientError):
+        # Its text is about states of the driver, which tell an operator nothing.
+        return Retryable(lost)
+    return Retryable(f"{lost} ({_text(error)})")
 
 
 def _text(error: Exception) -> str:

@@ -19,7 +19,7 @@ from penstock.storage.copy_format import (
     encode_readings,
     encode_text_readings,
 )
-from penstock.storage.rows import Rows, arrange, count_by_tenant
+from penstock.storage.rows import Alike, Rows, arrange, count_by_tenant
 
 
 class Copy(NamedTuple):
@@ -35,8 +35,9 @@ class WriteSet:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self.numbers = arrange(batch.index, batch.numbers.series, batch.numbers.ts_us)
-        self.texts = arrange(batch.index, batch.texts.series, batch.texts.ts_us)
+        numbers, texts = batch.numbers, batch.texts
+        self.numbers = arrange(batch.index, numbers.series, numbers.ts_us, _same_numbers(batch))
+        self.texts = arrange(batch.index, texts.series, texts.ts_us, _same_texts(batch))
         self.readings: Copy | None = None
         self.readings_text: Copy | None = None
         self.dead_letters: Copy | None = None
@@ -50,7 +51,7 @@ class WriteSet:
 
     @property
     def rows(self) -> int:
-        """Readings to write: those of the batch, each once."""
+        """Readings to write: those of the batch but for repeats."""
         return len(self.numbers) + len(self.texts)
 
     def copies(self) -> list[Copy]:
@@ -86,6 +87,19 @@ class WriteSet:
             if rows > inserted.get(tenant, 0)
         }
         return Stored(inserted, duplicates)
+
+
+def _same_numbers(batch: Batch) -> Alike:
+    value, quality = batch.numbers.value, batch.numbers.quality
+    return lambda one, other: (value[one] == value[other]) & (quality[one] == quality[other])
+
+
+def _same_texts(batch: Batch) -> Alike:
+    value = batch.texts.value
+    return lambda one, other: np.array(
+        [value[a] == value[b] for a, b in zip(one.tolist(), other.tolist(), strict=True)],
+        dtype=np.bool_,
+    )
 
 
 def _copy_of_numbers(batch: Batch, rows: Rows) -> Copy:

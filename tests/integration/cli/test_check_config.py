@@ -72,8 +72,10 @@ def test_show_prints_every_setting_in_force_and_no_secret(tmp_path: Path) -> Non
     assert "hunter2" not in done.output + done.errors
     shown = yaml.safe_load(done.output)
     assert shown["mqtt"]["password"] == "***"
-    assert shown["storage"] | {"batch_rows": 5000} == redacted(Settings())["storage"]
-    assert shown["storage"]["batch_rows"] == 77
+    assert shown["storage"] == redacted(Settings())["storage"] | {
+        "batch_rows": 77,
+        "dsn": "postgresql://***@db/penstock",
+    }
     assert list(shown) == list(redacted(Settings()))
 
 
@@ -83,3 +85,24 @@ def test_what_is_doubtful_is_a_warning_and_no_fault(tmp_path: Path) -> None:
     )
     assert done.status == ExitCode.OK
     assert done.errors.startswith("warning: mqtt.receive_maximum: ")
+
+
+@pytest.mark.parametrize("form", [[], ["--config"], ["-c"]])
+@pytest.mark.parametrize("command", [["check-config"], ["explain", "-t", "a", "-p", "1"], ["run"]])
+def test_a_configuration_may_be_named_with_and_without_its_option(
+    tmp_path: Path, command: list[str], form: list[str]
+) -> None:
+    config = write_config(tmp_path, mqtt={"qos": 7})
+    done = penstock(*command, *form, config)
+    assert done.status == ExitCode.CONFIG
+    assert done.errors.startswith(f"penstock: {config}: 1 error\n  mqtt.qos: ")
+
+
+def test_two_configurations_are_one_too_many_and_none_is_too_few(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    done = penstock("check-config", config, "--config", config)
+    assert done.status == ExitCode.CONFIG
+    assert "Name one" in done.errors
+    done = penstock("check-config")
+    assert done.status == ExitCode.CONFIG
+    assert "name the file" in done.errors

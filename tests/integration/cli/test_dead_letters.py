@@ -302,6 +302,15 @@ class TestPurge:
         assert listed(config) == [1]
         assert dead_letters(config, "purge", "--all", "--yes").output == "deleted 1 dead letter\n"
 
+    @pytest.mark.parametrize("form", [[], ["--json"]])
+    def test_a_list_that_is_not_all_says_so_beside_it(
+        self, config: Path, schema: str, form: list[str]
+    ) -> None:
+        store(schema, [letter(), letter(), letter(tenant="other")])
+        done = dead_letters(config, "list", "--tenant", "acme", "--limit", "1", *form)
+        assert done.errors == "1 of 2 shown, the newest; --limit shows more\n"
+        assert dead_letters(config, "list", "--limit", "3", *form).errors == ""
+
     def test_nothing_is_deleted_without_a_yes_when_there_is_nobody_to_ask(
         self, config: Path, schema: str
     ) -> None:
@@ -335,5 +344,5 @@ class TestPurge:
             os.close(keyboard)
             os.close(terminal)
         assert process.returncode == ExitCode.OK
-        assert b"Delete all dead letters of tenant 'acme' for good?" in output
+        assert b"Delete all dead letters of tenant 'acme' for good? These are 1 now." in output
         assert len(listed(config)) == left

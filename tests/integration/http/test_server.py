@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from penstock import __version__
-from penstock.errors import ConfigError
+from penstock.errors import ConfigError, FatalError
 from penstock.http.server import HttpServer
 from penstock.observability.levels import Levels, SpoolLevels
 from penstock.observability.metrics import Metrics
@@ -296,9 +296,7 @@ async def test_an_address_of_another_machine_is_an_error_with_advice(daemon: Dae
 async def test_a_port_in_use_is_an_error_with_advice(daemon: Daemon) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         listen = f"127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(
-            ConfigError, match=f"http.listen: {listen} is in use by another program"
-        ):
+        with pytest.raises(FatalError, match=f"http.listen: {listen} is in use by another program"):
             await HttpServer(Http(listen=listen), daemon.metrics, daemon.levels_now).__aenter__()
 
 

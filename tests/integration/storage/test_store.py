@@ -1,14 +1,16 @@
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from penstock.errors import Reason
+from penstock.errors import PoisonError, Reason
 from penstock.model import DeadLetter
 from penstock.observability.metrics import StorageCounts
+from penstock.storage.session import MOST_SHIFTED_US, SHIFTS
 from penstock.storage.store import TimescaleStore
 from tests.support.database import Database
 from tests.support.readings import NOW_US, Numbering, Reading, batch
@@ -67,33 +69,81 @@ async def test_a_batch_without_anything_is_stored_without_a_database(
     assert (stored.inserted, stored.duplicates) == ({}, {})
 
 
-async def test_a_reading_that_is_there_already_is_a_duplicate_and_stays(
+async def test_a_reading_that_is_there_already_is_a_duplicate(
     store: TimescaleStore, inspect: Database, counts: StorageCounts
 ) -> None:
     first = minutes(3)
     await store.store(batch(*first))
-    again = [reading._replace(value=99.0) for reading in first]
     fresh = Reading("humidity")
 
-    stored = await store.store(batch(*again, fresh))
+    stored = await store.store(batch(*first, fresh))
 
     assert await inspect.numbers() == [fresh, *first]
     assert stored.inserted == {"acme": 1}
     assert stored.duplicates == {"acme": 3}
-    assert counts.staging_batches == 1
+    assert (counts.staging_batches, counts.shifted_readings) == (1, 0)
 
 
-async def test_of_two_readings_of_one_time_in_a_batch_the_first_received_is_kept(
+async def test_a_reading_that_repeats_another_of_its_batch_is_a_duplicate(
     store: TimescaleStore, inspect: Database, counts: StorageCounts
 ) -> None:
-    first, second = Reading(value=1.0), Reading(value=2.0)
+    stored = await store.store(batch(Reading(), Reading(), Reading("state", value="a")))
 
-    stored = await store.store(batch(first, second, Reading("state", value="a")))
-
-    assert await inspect.numbers() == [first]
+    assert await inspect.numbers() == [Reading()]
     assert stored.inserted == {"acme": 2}
     assert stored.duplicates == {"acme": 1}
     assert counts.staging_batches == 0
+
+
+async def test_other_values_at_the_same_time_are_kept_soon_after_and_found_when_they_come_again(
+    store: TimescaleStore, inspect: Database, counts: StorageCounts
+) -> None:
+    numbers = [Reading(value=float(value)) for value in range(20)]
+    texts = [Reading("state", value=state) for state in ("on", "off", "on again")]
+    await store.store(batch(numbers[0], texts[0]))
+
+    stored = await store.store(batch(*numbers, *texts))
+    assert stored.inserted == {"acme": 21}
+    assert stored.duplicates == {"acme": 2}
+    assert counts.shifted_readings == 21
+
+    for again in (numbers[5:], [*reversed(numbers)], texts):
+        repeated = await store.store(batch(*again))
+        assert (repeated.inserted, repeated.duplicates) == ({}, {"acme": len(again)})
+
+    rows = [*await inspect.numbers(), *await inspect.texts()]
+    assert sorted(str(row.value) for row in rows) == sorted(
+        str(reading.value) for reading in [*numbers, *texts]
+    )
+    assert all(NOW_US <= row.ts_us <= NOW_US + SHIFTS * MOST_SHIFTED_US for row in rows)
+    assert [row.value for row in rows if row.ts_us == NOW_US] == [0.0, "on"]
+
+
+async def test_a_quality_that_differs_is_another_reading(
+    store: TimescaleStore, inspect: Database
+) -> None:
+    good, bad = Reading(quality=192), Reading(quality=0)
+
+    await store.store(batch(good))
+    stored = await store.store(batch(bad, good))
+
+    assert stored.inserted == {"acme": 1}
+    assert sorted(row.quality for row in await inspect.numbers()) == [0, 192]
+
+
+async def test_readings_whose_time_is_taken_again_and_again_are_refused(
+    store: TimescaleStore, inspect: Database
+) -> None:
+    taken = SHIFTS * MOST_SHIFTED_US + 1
+    await store.store(
+        batch(*[Reading(ts_us=NOW_US + at, value=-float(at + 1)) for at in range(taken)])
+    )
+
+    with pytest.raises(PoisonError, match="23505"):
+        await store.store(batch(Reading(value=7.0), dead_letters=[LETTER]))
+
+    assert len(await inspect.numbers()) == taken
+    assert await inspect.value("select count(*) from dead_letters") == 0
 
 
 async def test_duplicates_are_counted_for_the_tenant_that_sent_them(
@@ -137,28 +187,28 @@ async def test_every_reading_is_inserted_once_and_accounted_for(
     reading = st.builds(
         Reading,
         metric=st.sampled_from(["a", "b"]),
-        ts_us=st.integers(NOW_US, NOW_US + 3),
+        ts_us=st.integers(0, 3).map(lambda at: NOW_US + at * 10**6),
         value=st.sampled_from([1.0, 2.0, "on"]),
         device=st.just("pump-1"),
         tenant=st.sampled_from(["acme", "emca"]),
         quality=st.just(192),
     )
     batches = data.draw(st.lists(st.lists(reading, max_size=12), max_size=6))
-    expected: dict[tuple[object, ...], Reading] = {}
+    known: set[Reading] = set()
     numbering = Numbering()
 
     for readings in batches:
-        new = 0
-        for one in readings:
-            key = (isinstance(one.value, str), one.tenant, one.device, one.metric, one.ts_us)
-            new += key not in expected
-            expected.setdefault(key, one)
+        new = set(readings) - known
+        known |= new
         stored = await store.store(batch(*readings, numbering=numbering))
-        assert sum(stored.inserted.values()) == new
-        assert sum(stored.duplicates.values()) == len(readings) - new
+        assert sum(stored.inserted.values()) == len(new)
+        assert sum(stored.duplicates.values()) == len(readings) - len(new)
 
-    in_order = [expected[key] for key in sorted(expected, key=str)]
-    assert [*await inspect.numbers(), *await inspect.texts()] == in_order
+    rows = [*await inspect.numbers(), *await inspect.texts()]
+    assert len(rows) == len(known)
+    assert Counter((row.tenant, row.metric, row.value) for row in rows) == Counter(
+        (one.tenant, one.metric, one.value) for one in known
+    )
 
 
 async def test_writers_that_meet_the_same_readings_store_each_once(

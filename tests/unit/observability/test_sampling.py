@@ -73,3 +73,13 @@ def test_nothing_is_said_of_nothing_suppressed() -> None:
     clock.advance(5.0)
     log.flush()
     assert len(lines) == 1
+
+
+def test_at_the_end_the_count_does_not_wait_for_the_second_to_be_over() -> None:
+    clock = ManualClock()
+    log, lines = sampled(clock, per_second=1)
+    for _ in range(3):
+        log.warning("dead_letter", reason="malformed")
+    log.close()
+    log.close()
+    assert lines[1:] == [{"event": "dead_letter", "reason": "malformed", "suppressed": 2}]

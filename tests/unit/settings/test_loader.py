@@ -12,7 +12,11 @@ from penstock.errors import ConfigError
 from penstock.settings.loader import load, parse
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Route, Settings
+from penstock.topics.routes import add_route_faults
 from tests.support.settings_tree import leaves
+
+NO_ADDRESS = "expected host:port or [ipv6]:port with a port from 0 to 65535"
+NO_ROOM = "the queue must hold at least one batch"
 
 
 def faults_of(text: str, **environ: str) -> list[str]:
@@ -58,8 +62,37 @@ log:
         "routes[2].topic: is required (line 8)",
         "limits: expected a section, got a list (line 9)",
         'log.level: expected one of debug, error, info, warning, got "loud" (line 11)',
-        "http.listen: expected host:port or [ipv6]:port with a port from 0 to 65535",
+        f"http.listen: {NO_ADDRESS} (PENSTOCK_HTTP__LISTEN)",
     ]
+
+
+def test_a_fault_between_settings_has_the_line_of_the_setting_or_of_its_section() -> None:
+    text = """\
+mqtt:
+  url: http://broker
+  tls:
+    cert_file: THIS_FILE
+storage:
+  queue_rows: 10
+  dsn: nonsense
+http: {listen: nowhere}
+""".replace("THIS_FILE", __file__)
+    assert [fault.rpartition(" (")[::2] for fault in faults_of(text)] == [
+        ("mqtt.url: expected mqtt://, mqtts://, ws:// or wss://, then host and port", "line 2)"),
+        ("mqtt.tls.key_file: is required with mqtt.tls.cert_file", "line 4)"),
+        ("storage.dsn: expected postgresql://user@host:port/database", "line 7)"),
+        (
+            f"storage.queue_rows: {NO_ROOM}: 10 < storage.batch_rows 5000",
+            "line 6)",
+        ),
+        (f"http.listen: {NO_ADDRESS}", "line 8)"),
+    ]
+
+
+def test_a_fault_of_a_template_has_the_line_of_its_topic() -> None:
+    text = "routes:\n  - topic: a/{tenant}/{device}\n  - format: flat\n    topic: a//b\n"
+    with pytest.raises(ConfigError, match=r"routes\[1\]\.topic: .* \(line 4\)"):
+        parse(text, {}, check_routes=add_route_faults)
 
 
 def test_the_heading_names_the_file_and_counts_the_faults(tmp_path: Path) -> None:

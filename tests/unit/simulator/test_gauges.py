@@ -43,20 +43,21 @@ def gauges_with(*counts: float) -> Gauges:
 @pytest.mark.parametrize(
     ("counts", "share", "latency"),
     [
-        ((100, 100, 100), 0.5, 0.05),
-        ((0, 100, 100), 0.5, 0.15),
+        ((100, 100, 100), 0.5, 0.1),
+        ((0, 100, 100), 0.5, 0.2),
         ((50, 100, 100), 0.5, 0.1),
+        ((49, 100, 100), 0.5, 0.2),
         ((0, 50, 100), 0.99, None),
         ((0, 0, 0), 0.5, None),
     ],
 )
-def test_latency_is_interpolated_within_a_bucket(
+def test_latency_is_the_bound_of_a_bucket(
     counts: tuple[float, ...], share: float, latency: float | None
 ) -> None:
     found = latency_between(Gauges(), gauges_with(*counts), share)
-    assert found == (None if latency is None else pytest.approx(latency))
+    assert found == latency
 
 
 def test_latency_is_of_what_came_in_between_alone() -> None:
     before, after = gauges_with(1_000, 1_000, 1_000), gauges_with(1_000, 1_100, 1_100)
-    assert latency_between(before, after, 0.5) == pytest.approx(0.15)
+    assert latency_between(before, after, 0.5) == 0.2

@@ -1,7 +1,9 @@
 """A run is shown as it goes, on a terminal and off it."""
 
 import io
+import re
 
+import pytest
 from rich.console import Console
 
 from penstock_simulator.gauges import Gauges
@@ -28,7 +30,7 @@ def frame_at(seconds: float, *, phase: str = "publishing") -> Frame:
 def test_rates_are_per_second() -> None:
     rates = rates_between(frame_at(1), frame_at(3))
     assert (rates.published, rates.stored) == (2_000, 6_000)
-    assert rates.p50_ms == 50
+    assert rates.p50_ms == 100
 
 
 def test_off_a_terminal_there_is_a_line_every_two_seconds() -> None:
@@ -40,9 +42,32 @@ def test_off_a_terminal_there_is_a_line_every_two_seconds() -> None:
     assert len(lines) == 2
     assert lines[0] == (
         "   2 s  publishing: 4,000 messages published (2,000/s), 12,000 readings stored (6,000/s),"
-        " queue 600 rows, window 200 messages, published to committed p50 50 ms p99 99 ms,"
-        " 2 dead letters"
+        " queue 600 rows, window 200 messages, published to committed p50 ≤ 100 ms p99 ≤ 100 ms"
+        " (bounds of the daemon's histogram), 2 dead letters"
     )
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_picture_fits_and_keeps_its_places(width: int) -> None:
+    places = set()
+    for count in range(14):
+        out = io.StringIO()
+        console = Console(file=out, force_terminal=True, width=width, height=24)
+        reasons = {f"reason_{number}": 10 ** (number % 6) for number in range(count)}
+        with TerminalView(console, title="The title", footer="a\nb\nc", seconds=30) as view:
+            for quarter in range(1, 4 * (count + 1)):
+                frame = frame_at(quarter * 10.0 ** (count % 4))
+                view.show(frame._replace(gauges=frame.gauges._replace(dead_letters=reasons)))
+        drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
+        picture = drawn[drawn.rindex("╭") : drawn.rindex("╯") + 1]
+        lines = picture.splitlines()
+        assert len(lines) < 24
+        assert max(map(len, lines)) < width
+        found = [(n, line.find("dead letters")) for n, line in enumerate(lines)]
+        places.add((len(lines), *(place for place in found if place[1] >= 0)))
+        assert "messages published" in picture
+        assert "│ c " in picture
+    assert len(places) == 1
 
 
 def test_on_a_terminal_there_is_a_picture() -> None:

@@ -2,7 +2,14 @@ import asyncpg
 import pytest
 
 from penstock.errors import PoisonError, Retryable
-from penstock.storage.verdict import VERDICTS, Family, judge, judged, verdict_of
+from penstock.storage.verdict import (
+    VERDICTS,
+    Family,
+    is_lost_connection,
+    judge,
+    judged,
+    verdict_of,
+)
 
 SQLSTATES = sorted(
     sqlstate
@@ -79,3 +86,33 @@ def test_what_cannot_be_encoded_is_poison() -> None:
 def test_a_bug_of_ours_is_nobody_elses_fault() -> None:
     with pytest.raises(ZeroDivisionError), judged():
         _ = 1 / 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.InterfaceError("cannot call Transaction.rollback(): the connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 21; another operation (2) is running"),
+    ],
+)
+def test_the_drivers_own_confusion_reads_as_a_lost_connection(error: Exception) -> None:
+    text = str(judge(error))
+
+    assert text.startswith("the connection to the database was lost")
+    assert "state 21" not in text
+
+
+@pytest.mark.parametrize("kind", [asyncpg.InterfaceError, asyncpg.InternalClientError])
+def test_the_servers_reason_is_told_rather_than_what_it_led_to(kind: type[Exception]) -> None:
+    error = kind("cannot switch to state 21")
+    error.__context__ = error_with("57P01")
+
+    assert "57P01" in str(judge(error))
+
+
+def test_only_the_drivers_word_for_it_is_a_lost_connection() -> None:
+    assert is_lost_connection(asyncpg.ConnectionDoesNotExistError("closed in the middle"))
+    assert is_lost_connection(asyncpg.InterfaceError("connection is closed"))
+    assert not is_lost_connection(error_with("42P01"))
+    assert not is_lost_connection(ZeroDivisionError())
+    assert not is_lost_connection(None)

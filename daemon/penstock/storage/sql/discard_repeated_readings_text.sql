@@ -1,0 +1,7 @@
+-- As discard_repeated_readings, for text.
+delete from penstock_readings_text staged
+using readings_text stored
+where stored.series_id = staged.series_id
+    and stored.ts = staged.ts
+    and stored.value = staged.value
+    and stored.ts between $1 and $2
