@@ -174,7 +174,9 @@ def ready(place: Place) -> bool:
 
 def test_the_table_of_commands_has_all_of_them_and_no_other() -> None:
     table = README.partition("## Commands")[2].partition("\n## ")[0]
-    told = set(re.findall(r"^\| `penstock ((?:dead-letters )?[a-z-]+)", table, re.MULTILINE))
+    told = set(
+        re.findall(r"^\| `penstock ((?:(?:dead-letters|spool) )?[a-z-]+)", table, re.MULTILINE)
+    )
     found = set(commands())
     groups = {command.split()[0] for command in found if " " in command}
     assert told == (found - groups) | {"--version"}
@@ -185,7 +187,7 @@ def commands(*group: str) -> Iterator[str]:
     shown = penstock(*group, "--help").output.partition("Commands:")[2].partition("\n\n")[0]
     for name in re.findall(r"^  ([a-z-]+)  ", shown, re.MULTILINE):
         yield " ".join((*group, name))
-        if name == "dead-letters":
+        if name in {"dead-letters", "spool"}:
             yield from commands(name)
 
 

@@ -3,63 +3,19 @@
 The same experiment is run on a daemon that is broken on purpose, to show that it can fail.
 """
 
-import json
 import random
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from penstock import sandbox
 from tests.support.daemon_process import BROKEN, PENSTOCK, DaemonProcess, wait_until
+from tests.support.load import Load, drain
 from tests.support.publishing import locked
 
-SIMULATOR = (sys.executable, "-m", "penstock_simulator")
-
-RATE = 2_000
-SECONDS = 12
 KILLS = 4
-
-
-class Load:
-    """A simulated fleet that publishes in a process of its own."""
-
-    def __init__(self, folder: Path, mqtt_url: str, prefix: str, *, malformed: float = 0.0) -> None:
-        self._ledger = folder / "ledger.npz"
-        self._report = folder / "report.json"
-        self.topic = f"{prefix}/{{tenant}}/{{device}}/telemetry"
-        self._process = subprocess.Popen(
-            [
-                *SIMULATOR, "run", "--url", mqtt_url, "--topic", self.topic,
-                "--rate", str(RATE), "--duration", str(SECONDS), "--malformed", str(malformed),
-                "--ledger", str(self._ledger),
-            ],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    @property
-    def publishing(self) -> bool:
-        return self._process.poll() is None
-
-    def end(self) -> None:
-        assert self._process.wait(timeout=120) == 0
-
-    def account(self, dsn: str) -> dict[str, Any]:
-        """What the oracle says of the database."""
-        subprocess.run(
-            [
-                *SIMULATOR, "verify", "--dsn", dsn, "--ledger", str(self._ledger),
-                "--report", str(self._report),
-            ],
-            check=False,
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        account: dict[str, Any] = json.loads(self._report.read_text())
-        return account
 
 
 def make_daemon(
@@ -90,22 +46,6 @@ def kill_under_load(daemon: DaemonProcess, load: Load, dsn: str, seed: int) -> N
         daemon.start()
     load.end()
     drain(daemon)
-
-
-def drain(daemon: DaemonProcess) -> None:
-    """Wait until the broker has nothing more to deliver."""
-
-    def quiet() -> bool:
-        before = daemon.metric("penstock_messages_received_total")
-        time.sleep(0.5)
-        return (
-            daemon.metric("penstock_mqtt_connected") == 1
-            and daemon.metric("penstock_messages_received_total") == before
-            and daemon.metric("penstock_mqtt_unacknowledged_messages") == 0
-            and daemon.metric("penstock_readings_in_flight") == 0
-        )
-
-    wait_until(quiet, "the broker's queue is empty")
 
 
 def test_kill_9_under_load_loses_and_doubles_nothing(

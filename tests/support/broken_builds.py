@@ -3,13 +3,17 @@
 Run as `python tests/support/broken_builds.py BREAKAGE run --config FILE`.
 """
 
+import asyncio
 import sys
 
 import msgspec
 
 from penstock.app.flow import Flow
 from penstock.cli import main
+from penstock.model import Batch
 from penstock.pipeline.intake import Intake, Sealed
+from penstock.spool.replayer import Replayer
+from penstock.spool.spool import Spool
 
 
 def acknowledge_before_commit() -> None:
@@ -32,9 +36,42 @@ def fail_in_a_timer() -> None:
     Intake._seal_by_age = fail  # type: ignore[method-assign]
 
 
+def acknowledge_before_the_disk() -> None:
+    """Take a batch for spooled while the kernel still has it, some seconds before the disk."""
+    append_durably = Spool.append
+    unfinished: set[asyncio.Future[None]] = set()
+
+    async def append_later(self: Spool, batch: Batch) -> None:
+        await asyncio.sleep(3)
+        await append_durably(self, batch)
+
+    async def append(self: Spool, batch: Batch) -> None:
+        task = asyncio.ensure_future(append_later(self, batch))
+        unfinished.add(task)
+        task.add_done_callback(unfinished.discard)
+
+    Spool.append = append  # type: ignore[method-assign]
+
+
+def forget_before_commit() -> None:
+    """Remove batches from the spool when they were read, before the database has them."""
+    load = Replayer._load
+
+    async def load_and_forget(self: Replayer) -> bool:
+        before = len(self._loaded)
+        found = await load(self)
+        for portion in list(self._loaded)[before:]:
+            await self._spool.remove(portion.numbers)
+        return found
+
+    Replayer._load = load_and_forget  # type: ignore[method-assign]
+
+
 BREAKAGES = {
     "acknowledge_before_commit": acknowledge_before_commit,
+    "acknowledge_before_the_disk": acknowledge_before_the_disk,
     "fail_in_a_timer": fail_in_a_timer,
+    "forget_before_commit": forget_before_commit,
 }
 
 

@@ -1,9 +1,10 @@
 """The life of the daemon: start, serve, shut down.
 
 What always holds: HTTP answers from the first moment, so that a daemon which waits for its
-database can say so; nothing is read from the broker before the schema is there; READY is sent
-once, when the first subscription stands; shutdown is one function, bounded by
-`shutdown_timeout_seconds`, and what it could not finish stays unacknowledged at the broker.
+database can say so; nothing is read from the broker before there is a place for it, the schema or
+a spool; READY is sent once, when the first subscription stands; shutdown is one function, bounded
+by `shutdown_timeout_seconds`, and what it could not store goes to the spool, or else stays
+unacknowledged at the broker.
 """
 
 import asyncio
@@ -20,7 +21,8 @@ from penstock.backoff import Backoff
 from penstock.clock import Clock, SystemClock
 from penstock.errors import PenstockError, Retryable
 from penstock.http.server import HttpServer
-from penstock.observability.levels import Levels
+from penstock.observability.imbalance import StandingImbalance
+from penstock.observability.levels import Levels, SpoolLevels
 from penstock.observability.metrics import Metrics, Retry
 from penstock.observability.notify import Notifier
 from penstock.registry.known import KnownDevices
@@ -138,7 +140,12 @@ class Daemon:
         self._devices = KnownDevices(settings.storage, settings.registry)
         self._followed_generation = self._devices.generation
         self._store = TimescaleStore(settings.storage, self._metrics.storage, self._latest)
-        self._flow = Flow(settings, self._store, self._admitted, self._metrics, clock)
+        self._flow = Flow(
+            settings, self._store, self._database_answers, self._admitted, self._metrics, clock
+        )
+        self._schema_ready = False
+        self._movers: list[asyncio.Task[None]] = []
+        self._imbalance = StandingImbalance(self._metrics.ledger)
 
     async def run(self, stop_requested: asyncio.Event) -> None:
         """Serve until `stop_requested` is set, then drain and return."""
@@ -157,6 +164,8 @@ class Daemon:
             await self._shut_down()
             for task in running:
                 task.cancel()
+        if self._flow.spool is not None:
+            await self._flow.spool.close()
         await self._store.close()
         self._flow.close()
         totals = self._metrics.ledger.totals()
@@ -169,18 +178,37 @@ class Daemon:
         )
 
     async def _serve(self) -> None:
-        """Migrate, then run every stage until cancelled."""
-        await self._await_schema()
-        if not self._settings.registry.auto_register:
-            await self._devices.load()
+        """Prepare the spool and the schema, then run every stage until cancelled."""
+        if self._flow.spool is not None:
+            await self._flow.spool.open()
         async with asyncio.TaskGroup() as stages:
-            for writer in self._flow.writers:
-                stages.create_task(writer.run(), name=writer.name)
+            schema = stages.create_task(self._await_schema(), name="schema")
+            if not await self._need_not_wait_for(schema):
+                await schema
+            if not self._settings.registry.auto_register:
+                await self._devices.load()
+                stages.create_task(self._devices.run(), name="devices")
+            if self._flow.spool is not None:
+                stages.create_task(self._flow.spool.run(), name="spool")
+            self._movers = [
+                stages.create_task(mover, name=name) for name, mover in self._flow.movers()
+            ]
             stages.create_task(self._flow.source.run(), name="source")
             stages.create_task(self._announce(), name="announce")
             stages.create_task(self._latest.run(), name="latest")
-            if not self._settings.registry.auto_register:
-                stages.create_task(self._devices.run(), name="devices")
+
+    async def _need_not_wait_for(self, schema: asyncio.Task[None]) -> bool:
+        """Whether messages have a place in the spool before the database has its schema.
+
+        Not where devices have to be registered, because the database knows which are.
+        """
+        spool = self._flow.spool
+        if spool is None or not spool.usable or not self._settings.registry.auto_register:
+            return False
+        await asyncio.wait((schema,), timeout=self._settings.spool.after_seconds)
+        if not schema.done():
+            self._flow.breaker.failed()
+        return True
 
     async def _await_schema(self) -> None:
         """Return when the schema is up to date, waiting for a database that is not there yet."""
@@ -199,6 +227,7 @@ class Daemon:
                 )
                 await asyncio.sleep(delay_seconds)
             else:
+                self._schema_ready = True
                 return
 
     async def _prepare_schema(self) -> None:
@@ -215,6 +244,7 @@ class Daemon:
             self._metrics.retries[Retry.MQTT_CONNECT] = self._flow.source.traffic.connections_ended
             self._metrics.tick()
             self._flow.tick()
+            self._imbalance.tick()
             self._follow_registrations()
             self._notifier.watchdog()
             self._notifier.status(self._status_line())
@@ -228,8 +258,12 @@ class Daemon:
 
     @property
     def _database_detail(self) -> str:
-        """Why the database is not connected; empty when it is."""
-        return "" if self._store.status.connected else self._store.status.detail
+        """Why the database stores nothing; empty when it does."""
+        if not self._store.status.connected:
+            return self._store.status.detail
+        if self._flow.spool is not None and not self._flow.breaker.closed:
+            return "it answers, but does not take batches; the log says why"
+        return ""
 
     def _follow_registrations(self) -> None:
         """Have devices admitted anew once the known ones may be others."""
@@ -252,6 +286,16 @@ class Daemon:
             await self._store.check()
             await asyncio.sleep(DATABASE_CHECK_SECONDS)
 
+    async def _database_answers(self) -> bool:
+        """Whether the database has its schema and gives a sign of life soon."""
+        if not self._schema_ready:
+            return False
+        try:
+            async with asyncio.timeout(self._settings.spool.after_seconds):
+                return (await self._store.check()).connected
+        except TimeoutError:
+            return False
+
     async def _shut_down(self) -> None:
         """Stop the intake, drain, flush, acknowledge, disconnect: in this order, in time."""
         self._phase = "stopping"
@@ -260,19 +304,31 @@ class Daemon:
         farewell_seconds = min(3.0, limit_seconds / 10)
         closing_seconds = min(2.0, limit_seconds / 5)
         try:
-            async with asyncio.timeout(limit_seconds - farewell_seconds - closing_seconds):
+            async with asyncio.timeout(limit_seconds - 2 * farewell_seconds - closing_seconds):
                 await flow.drain()
         except TimeoutError:
-            log.error(  # noqa: TRY400 - a full account, and the traceback would tell nothing
+            await self._rescue(farewell_seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(farewell_seconds):
+                await flow.source.stop()
+                await self._latest.close()
+
+    async def _rescue(self, limit_seconds: float) -> None:
+        """Put into the spool what was not stored in time, and say what is left even then."""
+        flow = self._flow
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                for mover in self._movers:
+                    mover.cancel()
+                await asyncio.gather(*self._movers, return_exceptions=True)
+                await flow.rescue()
+        if flow.queue.unsettled:
+            log.error(
                 "shutdown_incomplete",
                 rows_not_stored=flow.queue.rows,
                 messages_not_acknowledged=flow.unacknowledged_messages,
                 advice="the broker sends unacknowledged messages again; those of QoS 0 are lost",
             )
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(farewell_seconds):
-                await flow.source.stop()
-                await self._latest.close()
 
     def _admitted(self, tenant: str, device: str) -> bool:
         return self._settings.registry.auto_register or self._devices.is_registered(tenant, device)
@@ -281,6 +337,7 @@ class Daemon:
         """How the stages stand now."""
         flow, storage = self._flow, self._settings.storage
         source, queue = flow.source.status, flow.queue
+        database_detail = self._database_detail
         return Levels(
             phase=self._phase,
             mqtt_connected=source.state == "subscribed",
@@ -289,9 +346,9 @@ class Daemon:
             mqtt_sessions_lost=flow.source.traffic.sessions_lost,
             receive_maximum=source.receive_maximum,
             unacknowledged_messages=flow.unacknowledged_messages,
-            paused=queue.full,
-            database_connected=self._store.status.connected,
-            database_detail=self._database_detail,
+            paused=flow.restraint.paused,
+            database_connected=not database_detail,
+            database_detail=database_detail,
             building_rows=flow.intake.building_rows,
             queue_batches=len(queue.unsettled),
             queue_rows=queue.rows,
@@ -302,4 +359,20 @@ class Daemon:
             writers_busy=sum(writer.busy for writer in flow.writers),
             oldest_age_seconds=flow.oldest_age_seconds(),
             series_cached=len(flow.topics.index),
+            spool=self._spool_levels(),
+        )
+
+    def _spool_levels(self) -> SpoolLevels:
+        spool = self._flow.spool
+        if spool is None:
+            return SpoolLevels()
+        status, standing = spool.status, spool.standing
+        return SpoolLevels(
+            state=status.state,
+            detail=status.detail,
+            batches=standing.batches,
+            rows=standing.rows,
+            size_bytes=standing.size_bytes,
+            limit_bytes=spool.max_bytes,
+            oldest_age_seconds=self._flow.spool_age_seconds(),
         )

@@ -1,31 +1,39 @@
 """Joins the stages from the source to the acknowledgement.
 
 Invariants: a batch is entered in the ack ledger before it is queued, and leaves it only after it
-is committed; a PUBACK is sent for nothing else. While the queue is full the source is paused; once
-shutdown has begun the source stays paused.
+is committed or on the disk; a PUBACK is sent for nothing else. While the queue is full the source
+is restrained; once shutdown has begun it stays paused.
 """
 
+import asyncio
 import logging
+from collections.abc import Coroutine, Iterator, Sequence
 from random import random
 
 import structlog
 
+from penstock.app.restraint import Restraint
 from penstock.backoff import Backoff
 from penstock.clock import Clock
 from penstock.decode import make_decoder
-from penstock.model import Batch, DeadLetter
+from penstock.model import Batch, DeadLetter, Message
 from penstock.mqtt.factory import make_source
 from penstock.mqtt.ledger import AckLedger
 from penstock.observability.metrics import Metrics, SealCause
 from penstock.observability.sampling import SampledLog
 from penstock.pipeline.accounting import Accounting
 from penstock.pipeline.bisect import Outcome
+from penstock.pipeline.breaker import Breaker
+from penstock.pipeline.buffer import NoBuffer
 from penstock.pipeline.devices import Admission, TopicCache
 from penstock.pipeline.intake import Intake, Sealed
+from penstock.pipeline.overflow import Overflow
 from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Store
-from penstock.pipeline.writer import Writer
-from penstock.settings.tree import Settings
+from penstock.pipeline.writer import Reports, Writer
+from penstock.settings.tree import Settings, Storage
+from penstock.spool.replayer import Probe, Replayer
+from penstock.spool.spool import Spool
 from penstock.topics import Router
 
 log = structlog.get_logger(__name__)
@@ -38,17 +46,18 @@ class Flow:
         self,
         settings: Settings,
         store: Store,
+        probe: Probe,
         admitted: Admission,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
+        """`probe` says whether the database answers at all."""
         storage = settings.storage
         router = Router(settings.routes, settings.limits)
         self._clock = clock
         self._accounting = Accounting(metrics, clock)
         self._sampled_log = SampledLog(log, clock)
         self._acks = AckLedger()
-        self._stopping = False
         self.topics = TopicCache(
             router,
             [make_decoder(route, settings.limits) for route in settings.routes],
@@ -65,12 +74,16 @@ class Flow:
             flush_interval_seconds=storage.flush_interval_ms / 1000,
             dead_letter_bytes=settings.limits.dead_letter_bytes,
         )
-        self.accept = self.intake.accept
+        self.spool: Spool | None = None
+        if settings.spool.path is not None:
+            self.spool = Spool(settings.spool, metrics.spool, self._accounting, clock)
+        buffer = self.spool or NoBuffer()
+        self.restraint = Restraint(self.intake, buffer, self._accounting.shed)
         self.queue = BatchQueue(
             max_rows=storage.queue_rows,
             max_bytes=storage.queue_bytes,
-            on_full=self._hold_back,
-            on_room=self._go_on,
+            on_full=self.restraint.full,
+            on_room=self.restraint.room,
         )
         self.source = make_source(
             settings.mqtt,
@@ -81,18 +94,50 @@ class Flow:
                 settings.limits.payload_bytes + 1, settings.limits.dead_letter_bytes
             ),
         )
+        self.restraint.restrain(self.source, self.queue)
+        self.breaker = Breaker(_backoff(storage), clock)
         self.writers = [
             Writer(
                 f"writer-{number}",
                 self.queue,
                 store,
-                self._committed,
-                Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random),
-                metrics,
-                clock,
+                buffer,
+                Reports(self._committed, self._spooled),
+                breaker=self.breaker,
+                backoff=_backoff(storage),
+                metrics=metrics,
+                clock=clock,
+                patience_seconds=settings.spool.after_seconds,
             )
             for number in range(1, storage.writers + 1)
         ]
+        self._overflow = Overflow(self.queue, buffer, self._spooled, _backoff(storage))
+        self._replayer: Replayer | None = None
+        if self.spool is not None:
+            self._replayer = Replayer(
+                self.spool,
+                store,
+                probe,
+                self.breaker,
+                self.queue,
+                self._replayed,
+                metrics,
+                clock,
+                portion_rows=storage.batch_rows,
+                portion_bytes=storage.batch_bytes,
+            )
+
+    def movers(self) -> Iterator[tuple[str, Coroutine[None, None, None]]]:
+        """What moves batches out of the queue, by name, to be run until cancelled."""
+        for writer in self.writers:
+            yield writer.name, writer.run()
+        if self.spool is not None and self._replayer is not None:
+            yield "overflow", self._overflow.run()
+            yield "replayer", self._replayer.run()
+
+    def accept(self, messages: Sequence[Message]) -> None:
+        """Take messages in the order received."""
+        self.restraint.accept(messages)
 
     def connected(self, connection: int) -> None:
         """The broker accepted a connection; what was not acknowledged before, it sends again."""
@@ -100,19 +145,32 @@ class Flow:
         self._acks.connection_lost(connection - 1)
 
     def tick(self) -> None:
-        """Once a second: say how many dead letters were not logged one by one."""
+        """Once a second: say how many dead letters were not logged one by one, and look around."""
         self._sampled_log.flush()
+        self.restraint.tick()
 
     async def drain(self) -> None:
-        """Stop the intake; store and acknowledge what was received."""
-        self._stopping = True
-        self.source.pause()
+        """Stop the intake; make safe and acknowledge what was received."""
+        self.restraint.stop()
         self.intake.seal(SealCause.STOP)
         await self.queue.join()
 
     def close(self) -> None:
         """Say what `tick` would have said later."""
         self._sampled_log.close()
+
+    async def rescue(self) -> None:
+        """Put all that is left into the spool; the movers must have ended.
+
+        What a mover held may be in the database or in the spool already: storing it again is safe.
+        """
+        left = list(self.queue.unsettled.values())
+        if self.spool is not None and left:
+            results = await asyncio.gather(*map(self.spool.append, left), return_exceptions=True)
+            for batch, error in zip(left, results, strict=True):
+                if error is None:
+                    self.queue.settle(batch)
+                    self._spooled(batch)
 
     def _sealed(self, sealed: Sealed) -> None:
         if log.isEnabledFor(logging.DEBUG):
@@ -127,8 +185,7 @@ class Flow:
         self.queue.put(sealed.batch)
 
     def _committed(self, batch: Batch, outcome: Outcome, store_seconds: float) -> None:
-        for release in self._acks.completed(batch.number):
-            self.source.acknowledge(release.connection, release.packet_ids)
+        self._acknowledge(batch)
         self._accounting.committed(batch, outcome, store_seconds=store_seconds)
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
@@ -139,6 +196,19 @@ class Flow:
             )
         for letter in outcome.dead_letters:
             self._log_dead_letter(letter)
+
+    def _spooled(self, batch: Batch) -> None:
+        self._acknowledge(batch)
+        self._accounting.spooled(batch)
+
+    def _replayed(self, batch: Batch, outcome: Outcome) -> None:
+        self._accounting.replayed(batch, outcome)
+        for letter in outcome.dead_letters:
+            self._log_dead_letter(letter)
+
+    def _acknowledge(self, batch: Batch) -> None:
+        for release in self._acks.completed(batch.number):
+            self.source.acknowledge(release.connection, release.packet_ids)
 
     def _log_dead_letter(self, letter: DeadLetter) -> None:
         known = {
@@ -155,13 +225,6 @@ class Flow:
             **{name: value for name, value in known.items() if value is not None},
         )
 
-    def _hold_back(self) -> None:
-        self.source.pause()
-
-    def _go_on(self) -> None:
-        if not self._stopping:
-            self.source.resume()
-
     @property
     def unacknowledged_messages(self) -> int:
         """Messages of QoS 1 whose PUBACK is withheld."""
@@ -173,4 +236,15 @@ class Flow:
             (batch.first_received_us for batch in self.queue.unsettled.values()),
             self.intake.building_since_us,
         )
-        return 0.0 if oldest_us is None else max(0.0, (self._clock.now_us() - oldest_us) / 1e6)
+        return max(self._age_seconds(oldest_us), self.spool_age_seconds())
+
+    def spool_age_seconds(self) -> float:
+        """Since the oldest message in the spool was received; 0 when there is none."""
+        return self._age_seconds(self.spool.standing.oldest_us if self.spool else None)
+
+    def _age_seconds(self, since_us: int | None) -> float:
+        return 0.0 if since_us is None else max(0.0, (self._clock.now_us() - since_us) / 1e6)
+
+
+def _backoff(storage: Storage) -> Backoff:
+    return Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)

@@ -14,6 +14,7 @@ from penstock.cli.explain import explain
 from penstock.cli.migrate import migrate
 from penstock.cli.output import say
 from penstock.cli.run import run
+from penstock.cli.spool import spool
 from penstock.cli.tap import tap
 
 
@@ -63,3 +64,4 @@ program.command(context_settings=PASS_ON, add_help_option=False)(demo)
 program.command()(explain)
 program.command()(tap)
 program.add_typer(dead_letters, name="dead-letters")
+program.add_typer(spool, name="spool")

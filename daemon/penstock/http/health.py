@@ -15,12 +15,15 @@ from penstock.observability.metrics import Metrics
 class LedgerAnswer(msgspec.Struct, frozen=True):
     """The account of every reading, over all tenants."""
 
+    balanced: bool
+    """Whether every reading is accounted for, for each tenant."""
     received: int
     stored: int
     duplicate: int
     dead_lettered: int
     in_flight: int
     spooled: int
+    shed: int
     imbalance: int
     """Readings unaccounted for, summed over the tenants without regard to sign."""
 
@@ -43,6 +46,8 @@ class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`connected` or `disconnected`."""
     mqtt: str
     """`connected` or `disconnected`."""
+    spool: str
+    """`off`, `usable`, `full` or `unusable`."""
     reasons: list[str]
     """What keeps it from being healthy; empty when it is."""
     ledger: LedgerAnswer
@@ -57,7 +62,7 @@ class ReadyAnswer(msgspec.Struct, frozen=True):
 
 def health(levels: Levels, metrics: Metrics) -> HealthAnswer:
     """How well the daemon is: ready, and with every reading accounted for."""
-    reasons = [*_not_ready(levels), *_unbalanced(metrics)]
+    reasons = [*_not_ready(levels), *_unprotected(levels), *_unbalanced(metrics)]
     service = levels.phase if levels.phase != "running" else "degraded"
     return HealthAnswer(
         status="degraded" if reasons else "healthy",
@@ -68,6 +73,7 @@ def health(levels: Levels, metrics: Metrics) -> HealthAnswer:
         queue_depth=levels.building_rows + levels.queue_rows,
         db=_connected(yes=levels.database_connected),
         mqtt=_connected(yes=levels.mqtt_connected),
+        spool=levels.spool.state,
         reasons=reasons,
         ledger=_ledger(metrics),
     )
@@ -90,6 +96,11 @@ def _not_ready(levels: Levels) -> list[str]:
     return reasons
 
 
+def _unprotected(levels: Levels) -> list[str]:
+    spool = levels.spool
+    return [spool.detail] if spool.state in {"full", "unusable"} else []
+
+
 def _unbalanced(metrics: Metrics) -> list[str]:
     imbalances = metrics.ledger.imbalances()
     if not imbalances:
@@ -99,15 +110,17 @@ def _unbalanced(metrics: Metrics) -> list[str]:
 
 
 def _ledger(metrics: Metrics) -> LedgerAnswer:
-    totals = metrics.ledger.totals()
+    totals, imbalances = metrics.ledger.totals(), metrics.ledger.imbalances()
     return LedgerAnswer(
+        balanced=not imbalances,
         received=totals.received,
         stored=totals.stored,
         duplicate=totals.duplicate,
         dead_lettered=totals.dead_lettered,
         in_flight=totals.in_flight,
         spooled=totals.spooled,
-        imbalance=sum(abs(count) for count in metrics.ledger.imbalances().values()),
+        shed=totals.shed,
+        imbalance=sum(abs(count) for count in imbalances.values()),
     )
 
 

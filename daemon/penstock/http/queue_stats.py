@@ -36,12 +36,26 @@ class Window(msgspec.Struct, frozen=True):
     paused: bool
 
 
+class SpoolStats(msgspec.Struct, frozen=True):
+    """What is on the disk and not committed yet."""
+
+    state: str
+    """`off`, `usable`, `full` or `unusable`."""
+    batches: int
+    rows: int
+    bytes: int
+    limit_bytes: int
+    oldest_age_seconds: float
+
+
 class Rates(msgspec.Struct, frozen=True):
     """Readings a second over the last ten."""
 
     received: float
     stored: float
     dead_lettered: float
+    replayed: float
+    """Rows out of the spool."""
 
 
 class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +68,7 @@ class QueueStats(msgspec.Struct, frozen=True, kw_only=True):
     oldest_age_seconds: float
     writers: Writers
     window: Window
+    spool: SpoolStats
     rates_per_second: Rates
 
 
@@ -74,9 +89,18 @@ def queue_stats(levels: Levels, metrics: Metrics) -> QueueStats:
             receive_maximum=levels.receive_maximum,
             paused=levels.paused,
         ),
+        spool=SpoolStats(
+            state=levels.spool.state,
+            batches=levels.spool.batches,
+            rows=levels.spool.rows,
+            bytes=levels.spool.size_bytes,
+            limit_bytes=levels.spool.limit_bytes,
+            oldest_age_seconds=round(levels.spool.oldest_age_seconds, 3),
+        ),
         rates_per_second=Rates(
             received=round(metrics.received_rate.per_second(), 1),
             stored=round(metrics.stored_rate.per_second(), 1),
             dead_lettered=round(metrics.dead_letter_rate.per_second(), 1),
+            replayed=round(metrics.replay_rate.per_second(), 1),
         ),
     )

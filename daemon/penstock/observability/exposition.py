@@ -25,16 +25,17 @@ from penstock.observability.ledger import Account
 from penstock.observability.levels import Levels, LevelsNow
 from penstock.observability.metrics import Metrics
 from penstock.observability.predecessor import predecessor_families
+from penstock.observability.spool_families import spool_families
 
 _TENANT_COUNTERS = (
     ("received", "Readings received from the broker; an undecodable message counts as one."),
     ("stored", "Readings committed in the database."),
     ("duplicate", "Readings that were in the database already."),
     ("dead_lettered", "Readings and undecodable messages committed as dead letters."),
-    ("shed", "Readings of QoS 0 dropped before they were received, because everything was full."),
+    ("shed", "Readings given up: of QoS 0 while all was full, or lost from the spool."),
 )
 _TENANT_GAUGES = (
-    ("in_flight", "Readings received and not committed yet."),
+    ("in_flight", "Readings received and in memory, neither committed nor on the local disk."),
     ("spooled", "Readings on the local disk, not committed yet."),
 )
 
@@ -70,6 +71,7 @@ class _DaemonCollector(Collector):
         yield from _intake_families(metrics)
         yield from _storage_families(metrics)
         yield from _level_families(levels)
+        yield from spool_families(metrics, levels.spool)
         yield from predecessor_families(metrics, levels)
 
 

@@ -1,6 +1,6 @@
 """The account of every reading, by tenant.
 
-Promise: received = stored + duplicate + dead-lettered + in flight + spooled, at every moment
+Promise: received = stored + duplicate + dead-lettered + in flight + spooled + shed, at every moment
 between two steps of the event loop. Each stage moves readings from one column to the next in one
 synchronous step; `in_flight` and `spooled` are kept by those who hold the readings and never
 derived from the others, because a derived column would balance whatever was lost.
@@ -11,6 +11,8 @@ Tenants are bounded: those after the first `MAX_TENANTS` share the account `_oth
 be put down to a tenant (a bad topic) is in `_unknown`. A tenant's name comes from a topic, and
 whoever can publish could otherwise make labels without end.
 """
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -23,7 +25,7 @@ class Account(msgspec.Struct):
     """The readings of one tenant. All columns count upwards, except `in_flight` and `spooled`."""
 
     received: int = 0
-    """Handed to the intake by the broker."""
+    """Handed to the intake by the broker, or found in the spool."""
     stored: int = 0
     """Committed in the database by us."""
     duplicate: int = 0
@@ -31,16 +33,16 @@ class Account(msgspec.Struct):
     dead_lettered: int = 0
     """Committed as dead letters."""
     in_flight: int = 0
-    """Received and not committed yet: in the batch being built, queued, or with a writer."""
+    """Received and in memory: in the batch being built, queued, or with a writer."""
     spooled: int = 0
     """On the local disk, not committed yet."""
     shed: int = 0
-    """Of QoS 0 and dropped unread because everything was full: never received, so in no balance."""
+    """Given up: of QoS 0 while everything was full, dropped from a full spool, or damaged there."""
 
     @property
     def imbalance(self) -> int:
         """Readings received that no column accounts for; negative when some are counted twice."""
-        accounted = self.stored + self.duplicate + self.dead_lettered
+        accounted = self.stored + self.duplicate + self.dead_lettered + self.shed
         return self.received - accounted - self.in_flight - self.spooled
 
 
@@ -59,6 +61,13 @@ class Ledger:
                 return self.account(OTHER_TENANTS)
             account = self.accounts[name] = Account()
         return account
+
+    def by_account(self, readings: Mapping[str | None, int]) -> list[tuple[Account, int]]:
+        """Every account, with the readings of the tenants that are counted in it."""
+        counted = {id(self.account(tenant)): 0 for tenant in readings}
+        for tenant, count in readings.items():
+            counted[id(self.account(tenant))] += count
+        return [(account, counted.get(id(account), 0)) for account in self.accounts.values()]
 
     def totals(self) -> Account:
         """The sum of all accounts, as an account."""

@@ -10,6 +10,22 @@ from typing import Literal
 import msgspec
 
 
+class SpoolLevels(msgspec.Struct, frozen=True, kw_only=True):
+    """The present state of the spool."""
+
+    state: Literal["off", "usable", "full", "unusable"] = "off"
+    """`off` where none is configured."""
+    detail: str = ""
+    """Why it is full or unusable, and what to do, in words for an operator."""
+    batches: int = 0
+    rows: int = 0
+    """Readings and dead letters on the disk that are not committed yet."""
+    size_bytes: int = 0
+    limit_bytes: int = 0
+    oldest_age_seconds: float = 0.0
+    """Since the oldest message in it was received; 0 when there is none."""
+
+
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of every stage."""
 
@@ -46,6 +62,7 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     oldest_age_seconds: float
     """Since the oldest message that is not committed yet was received; 0 when there is none."""
     series_cached: int
+    spool: SpoolLevels = SpoolLevels()
 
 
 LevelsNow = Callable[[], Levels]

@@ -55,6 +55,28 @@ class Retry(StrEnum):
     """Opening a connection to the database."""
     STORE = "store"
     """Storing a batch: the connection broke, the server was unwell, or a timeout passed."""
+    REPLAY = "replay"
+    """Storing what was spooled, likewise."""
+
+
+class SpoolFaultKind(StrEnum):
+    """Why the spool did not do its work."""
+
+    DISK_FULL = "disk_full"
+    READ_ONLY = "read_only"
+    PERMISSION = "permission"
+    """It may not be opened, or its folder is not there."""
+    IO_ERROR = "io_error"
+    """The disk failed, on an fsync for one."""
+    DAMAGED = "damaged"
+    """What the file holds is not what was written."""
+    FOREIGN = "foreign"
+    """The file is another program's, or another version's."""
+    LOCKED = "locked"
+    """Another program holds the file."""
+    HUNG = "hung"
+    """The disk did not answer in time."""
+    OTHER = "other"
 
 
 class IntakeCounts(msgspec.Struct):
@@ -82,6 +104,29 @@ class StorageCounts(msgspec.Struct):
     """Single readings that the database refused."""
 
 
+class SpoolCounts:
+    """What went to the spool and came from it."""
+
+    def __init__(self) -> None:
+        self.appended_batches = 0
+        self.appended_rows = 0
+        """Rows on disk: readings and dead letters, as in every count here."""
+        self.replayed_batches = 0
+        self.replayed_rows = 0
+        """Rows committed in the database out of the spool, those that were there already too."""
+        self.dropped_batches = 0
+        self.dropped_rows = 0
+        """Rows given up for newer ones, where `spool.when_full` says so."""
+        self.quarantined_batches = 0
+        self.quarantined_rows = 0
+        """Rows set aside because they could not be read any more."""
+        self.salvages = 0
+        """Damaged files moved aside."""
+        self.faults = dict.fromkeys(SpoolFaultKind, 0)
+        self.commit_seconds = Histogram(STORE_SECONDS_BOUNDS)
+        """From asking for a commit of the spool to its fsync; batches share one."""
+
+
 class Metrics:
     """All counts of one daemon."""
 
@@ -91,6 +136,7 @@ class Metrics:
         self.ledger = Ledger()
         self.intake = IntakeCounts()
         self.storage = StorageCounts()
+        self.spool = SpoolCounts()
         self.dead_letters = dict.fromkeys(Reason, 0)
         """Dead letters committed, by reason."""
         self.sealed = dict.fromkeys(SealCause, 0)
@@ -106,6 +152,7 @@ class Metrics:
         self.received_rate = Rate()
         self.stored_rate = Rate()
         self.dead_letter_rate = Rate()
+        self.replay_rate = Rate()
 
     def tick(self) -> None:
         """Sample the totals that rates are made of; to be called about once a second."""
@@ -114,6 +161,7 @@ class Metrics:
         self.received_rate.sample(now_seconds, totals.received)
         self.stored_rate.sample(now_seconds, totals.stored)
         self.dead_letter_rate.sample(now_seconds, totals.dead_lettered)
+        self.replay_rate.sample(now_seconds, self.spool.replayed_rows)
 
     @property
     def uptime_seconds(self) -> float:

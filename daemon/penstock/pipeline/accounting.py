@@ -1,12 +1,13 @@
 """Keeps the ledger and the counts in step with the batches.
 
 Invariant: a batch enters the account once, when it is sealed, and leaves the column `in_flight`
-with the same readings once, when it is committed. What it became is counted from what the database
-answered, so that a reading which got lost on the way shows as an imbalance.
+with the same readings once, when it is committed or on the disk; in the latter case it leaves the
+column `spooled` likewise, when the spool has let go of it. What it became is counted from what the
+database answered, so that a reading which got lost on the way shows as an imbalance.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -40,9 +41,55 @@ class Accounting:
 
     def committed(self, batch: Batch, outcome: Outcome, *, store_seconds: float) -> None:
         """Count what became of a batch, now that all of it is committed."""
-        ledger = self._metrics.ledger
         for tenant, readings in readings_by_tenant(batch).items():
-            ledger.account(tenant).in_flight -= readings
+            self._metrics.ledger.account(tenant).in_flight -= readings
+        self._count_outcome(batch, outcome)
+        self._observe(batch, store_seconds)
+
+    def spooled(self, batch: Batch) -> None:
+        """Count a batch that is on the disk now."""
+        for tenant, readings in readings_by_tenant(batch).items():
+            account = self._metrics.ledger.account(tenant)
+            account.in_flight -= readings
+            account.spooled += readings
+
+    def replayed(self, batch: Batch, outcome: Outcome) -> None:
+        """Count what became of a batch that came from the disk and is there no more."""
+        for tenant, readings in readings_by_tenant(batch).items():
+            self._metrics.ledger.account(tenant).spooled -= readings
+        self._count_outcome(batch, outcome)
+
+    def shed(self, readings: Mapping[str | None, int]) -> None:
+        """Count readings that were received and given up at once."""
+        for tenant, given_up in readings.items():
+            account = self._metrics.ledger.account(tenant)
+            account.received += given_up
+            account.shed += given_up
+
+    def spool_opened(self, readings: Mapping[str | None, int]) -> None:
+        """Count what the spool holds, which was received once; what it lost is shed."""
+        for account, held in self._metrics.ledger.by_account(readings):
+            found = held - account.spooled
+            account.spooled = held
+            account.received += max(0, found)
+            account.shed += max(0, -found)
+
+    def spool_dropped(self, readings: Mapping[str | None, int]) -> None:
+        """Count readings that left the spool for good and are stored nowhere."""
+        for tenant, dropped in readings.items():
+            account = self._metrics.ledger.account(tenant)
+            account.spooled -= dropped
+            account.shed += dropped
+
+    def spool_surplus(self, readings: Mapping[str | None, int]) -> None:
+        """Count readings that came to be in the spool as well as elsewhere."""
+        for tenant, surplus in readings.items():
+            account = self._metrics.ledger.account(tenant)
+            account.received += surplus
+            account.spooled += surplus
+
+    def _count_outcome(self, batch: Batch, outcome: Outcome) -> None:
+        ledger = self._metrics.ledger
         for tenant, readings in outcome.inserted.items():
             ledger.account(tenant).stored += readings
         for tenant, readings in outcome.duplicates.items():
@@ -51,7 +98,6 @@ class Accounting:
             ledger.account(letter.tenant).dead_lettered += 1
             self._metrics.dead_letters[letter.reason] += 1
         self._metrics.storage.poison_readings += len(outcome.dead_letters) - len(batch.dead_letters)
-        self._observe(batch, store_seconds)
 
     def _observe(self, batch: Batch, store_seconds: float) -> None:
         metrics, now_us = self._metrics, self._clock.now_us()

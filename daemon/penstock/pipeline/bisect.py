@@ -12,10 +12,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
+import structlog
 
 from penstock.errors import FatalError, PoisonError, Reason
 from penstock.model import Batch, DeadLetter
+from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
+
+log = structlog.get_logger(__name__)
 
 StorePart = Callable[[Batch], Awaitable[Stored]]
 
@@ -29,12 +33,25 @@ class Outcome(msgspec.Struct, frozen=True):
     """The batch's own dead letters and its poison rows."""
 
 
+async def store_whole(store: StorePart, batch: Batch, counts: StorageCounts) -> Outcome:
+    """Store all of `batch`, turning poison rows into dead letters.
+
+    Errors: whatever `store` raises but `PoisonError`. Parts of the batch may be committed then;
+    storing all of it again is safe.
+    """
+    try:
+        stored = await store(batch)
+    except PoisonError as error:
+        counts.bisections += 1
+        log.warning("batch_refused", rows=batch.rows, sqlstate=error.sqlstate, detail=error.detail)
+        return await store_around_poison(store, batch, error)
+    return Outcome(stored.inserted, stored.duplicates, batch.dead_letters)
+
+
 async def store_around_poison(store: StorePart, batch: Batch, error: PoisonError) -> Outcome:
     """Store all of `batch`, which was refused with `error`, turning poison rows into dead letters.
 
-    `store` must raise nothing but `PoisonError`: it retries by itself.
-
-    Errors: `FatalError` when the dead letters themselves are refused.
+    Errors: as `store_whole`, and `FatalError` when the dead letters themselves are refused.
     """
     return await _Bisection(store, batch).run(error)
 

@@ -17,7 +17,7 @@ import msgspec
 
 from penstock.clock import Clock
 from penstock.errors import Reason, Rejected
-from penstock.model import Batch, DeadLetter, Message
+from penstock.model import Batch, DeadLetter, Message, Sample, Value
 from penstock.observability.metrics import SealCause
 from penstock.observability.sampling import SampledLog
 from penstock.pipeline.builder import BatchBuilder
@@ -88,6 +88,16 @@ class Intake:
             self._age_timer = asyncio.get_running_loop().call_later(
                 self._flush_interval_seconds, self._seal_by_age
             )
+
+    def weigh(self, message: Message) -> tuple[str | None, int]:
+        """The tenant of a message and its readings, one that is refused counting as one."""
+        try:
+            known = self._topics.get(message.topic) or self._topics.resolve(message.topic)
+            groups = known.decode(message.payload, known.origin, self._clock.now_us())
+        except Exception:  # noqa: BLE001 - as in `_take`, but nobody will look into it
+            origin = self._topics.origin(message.topic)
+            return origin.tenant if origin else None, 1
+        return known.origin.tenant, sum(_readings(group.metrics) for group in groups)
 
     def seal(self, cause: SealCause) -> None:
         """Hand on the batch under construction, if anything is in it."""
@@ -191,3 +201,9 @@ def _correlation_id(data: bytes | None) -> str | None:
     except UnicodeDecodeError:
         return in_hex
     return text if text.isprintable() else in_hex
+
+
+def _readings(metrics: dict[str, Value]) -> int:
+    """How many of a message's metrics are readings; one that is null is none."""
+    values = (one.value if isinstance(one, Sample) else one for one in metrics.values())
+    return sum(value is not None for value in values)

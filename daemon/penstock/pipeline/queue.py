@@ -8,7 +8,7 @@ what one read of the socket can hold.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from penstock.model import Batch
 
@@ -38,10 +38,17 @@ class BatchQueue:
         self._settled.set()
         self.unsettled: dict[int, Batch] = {}
         """Every batch waiting or in a writer's hands, by number, oldest first."""
+        self.crowded = asyncio.Event()
+        """Set while half of a bound is reached and batches wait for a writer."""
         self.rows = 0
         """Rows of the unsettled batches: readings and dead letters."""
         self.size_bytes = 0
         self.full = False
+
+    @property
+    def overfull(self) -> bool:
+        """Whether it holds twice as much as it should."""
+        return self.rows >= 2 * self._max_rows or self.size_bytes >= 2 * self._max_bytes
 
     def __len__(self) -> int:
         """Batches waiting for a writer."""
@@ -58,16 +65,32 @@ class BatchQueue:
         if not self.full and (self.rows >= self._max_rows or self.size_bytes >= self._max_bytes):
             self.full = True
             self._on_full()
+        self._note_crowd()
 
     async def get(self) -> Batch:
         """The oldest waiting batch; waits for one."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        return self._waiting.popleft()
+        batch = self._waiting.popleft()
+        self._note_crowd()
+        return batch
+
+    def take(self, batches: int) -> list[Batch]:
+        """So many of the oldest waiting batches, or as many as there are."""
+        taken = [self._waiting.popleft() for _ in range(min(batches, len(self._waiting)))]
+        self._note_crowd()
+        return taken
+
+    def give_back(self, batches: Sequence[Batch]) -> None:
+        """Put batches that were taken back where they came from, the oldest first."""
+        self._waiting.extendleft(reversed(batches))
+        if self._waiting:
+            self._arrived.set()
+        self._note_crowd()
 
     def settle(self, batch: Batch) -> None:
-        """The batch is stored for good and counts no longer."""
+        """The batch is safe and counts no longer."""
         del self.unsettled[batch.number]
         self.rows -= batch.rows
         self.size_bytes -= batch.size_bytes + BATCH_BYTES
@@ -80,7 +103,16 @@ class BatchQueue:
         ):
             self.full = False
             self._on_room()
+        self._note_crowd()
 
     async def join(self) -> None:
         """Wait until every batch that was put is settled."""
         await self._settled.wait()
+
+    def _note_crowd(self) -> None:
+        if self._waiting and (
+            self.rows > self._max_rows // 2 or self.size_bytes > self._max_bytes // 2
+        ):
+            self.crowded.set()
+        else:
+            self.crowded.clear()

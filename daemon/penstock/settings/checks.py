@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from penstock.settings.faults import Faults
 from penstock.settings.listen import parse_listen
 from penstock.settings.mqtt_url import parse_url
-from penstock.settings.tree import Http, Mqtt, Settings, Storage, Tls
+from penstock.settings.tree import Http, Mqtt, Settings, Spool, Storage, Tls
 
 DSN_SCHEMES = ("postgresql://", "postgres://")
 
@@ -34,11 +34,6 @@ def check(settings: Settings, faults: Faults) -> None:
 def notices(settings: Settings) -> list[str]:
     """What is allowed and probably not meant."""
     found = []
-    if settings.spool.path is not None:
-        found.append(
-            "spool.path: there is no spool on disk yet; during an outage of the database, "
-            "messages wait in the broker, unacknowledged"
-        )
     if (
         settings.mqtt.protocol == "3.1.1"
         and settings.mqtt.receive_maximum != Mqtt().receive_maximum
@@ -50,6 +45,7 @@ def notices(settings: Settings) -> list[str]:
 def _conflicts(settings: Settings) -> Iterator[Conflict]:
     yield from _mqtt_conflicts(settings.mqtt)
     yield from _storage_conflicts(settings.storage)
+    yield from _spool_conflicts(settings.spool, settings.storage)
     yield from _http_conflicts(settings.http)
 
 
@@ -96,6 +92,21 @@ def _storage_conflicts(storage: Storage) -> Iterator[Conflict]:
                 f"the queue must hold at least one batch: {queue} < storage.batch_{unit} {batch}",
                 (f"storage.batch_{unit}",),
             )
+
+
+def _spool_conflicts(spool: Spool, storage: Storage) -> Iterator[Conflict]:
+    if spool.path is not None and not Path(spool.path).is_absolute():
+        yield Conflict(
+            "spool.path",
+            "expected an absolute path: started elsewhere, the daemon would miss what waits in it",
+        )
+    if spool.path is not None and spool.max_bytes < storage.batch_bytes:
+        yield Conflict(
+            "spool.max_bytes",
+            f"the spool must hold at least one batch: {spool.max_bytes} < storage.batch_bytes"
+            f" {storage.batch_bytes}",
+            ("storage.batch_bytes",),
+        )
 
 
 def _dsn_fault(dsn: str) -> str | None:

@@ -141,9 +141,18 @@ class Registry(_Section, frozen=True):
 
 
 class Spool(_Section, frozen=True):
-    """Local disk buffer."""
+    """Buffer on the local disk, for batches that the database cannot take now."""
 
-    path: str | None = None
+    path: NonEmpty | None = None
+    """Its file, in a folder that the daemon's user may write; no buffer when absent."""
+    max_bytes: Annotated[int, Meta(ge=1_048_576)] = 10_737_418_240
+    """Quota of all batches in it; its file is a few percent larger."""
+    max_age_seconds: Annotated[float, Meta(gt=0)] | None = None
+    """It is full, too, when its oldest batch is older than this."""
+    when_full: Literal["block", "drop_oldest"] = "block"
+    """Hold the broker back, or lose the oldest batches."""
+    after_seconds: Seconds = 2.0
+    """How long a batch waits for the database's answer before it goes here."""
 
 
 class Http(_Section, frozen=True):

@@ -5,7 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
@@ -14,11 +14,20 @@ import structlog
 from penstock import __version__
 from penstock.errors import ConfigError, FatalError
 from penstock.http.server import HttpServer
-from penstock.observability.levels import Levels
+from penstock.observability.levels import Levels, SpoolLevels
 from penstock.observability.metrics import Metrics
 from penstock.settings.tree import Http
 from tests.support.clocks import ManualClock
 from tests.support.levels import WELL, levels_with
+
+IN_USE = SpoolLevels(
+    state="usable",
+    batches=3,
+    rows=15_000,
+    size_bytes=330_000,
+    limit_bytes=10_000_000,
+    oldest_age_seconds=12.5,
+)
 
 
 class Daemon:
@@ -88,10 +97,12 @@ async def test_health_of_a_daemon_that_is_well(daemon: Daemon, client: Client) -
         "queue_depth": 10_030,
         "db": "connected",
         "mqtt": "connected",
+        "spool": "off",
         "reasons": [],
         "ledger": {
+            "balanced": True,
             "received": 10, "stored": 7, "duplicate": 0, "dead_lettered": 0, "in_flight": 3,
-            "spooled": 0, "imbalance": 0,
+            "spooled": 0, "shed": 0, "imbalance": 0,
         },
     }  # fmt: skip
 
@@ -139,6 +150,18 @@ async def test_an_imbalance_is_unwell_and_yet_ready(daemon: Daemon, client: Clie
     assert health.status == 503
     assert health.json["reasons"] == ["6 readings of 2 tenants are unaccounted for"]
     assert health.json["ledger"]["imbalance"] == 6
+    assert health.json["ledger"]["balanced"] is False
+    assert (await client.ask("/health/ready")).status == 200
+
+
+@pytest.mark.parametrize("state", ["full", "unusable"])
+async def test_a_spool_that_takes_nothing_is_unwell_and_yet_ready(
+    daemon: Daemon, client: Client, state: Literal["full", "unusable"]
+) -> None:
+    daemon.levels = levels_with(spool=SpoolLevels(state=state, detail="the disk is full"))
+    health = await client.ask("/health")
+    assert health.status == 503
+    assert (health.json["spool"], health.json["reasons"]) == (state, ["the disk is full"])
     assert (await client.ask("/health/ready")).status == 200
 
 
@@ -155,7 +178,9 @@ async def test_ready_has_no_reasons_when_it_is(client: Client) -> None:
 
 async def test_queue_statistics(daemon: Daemon, client: Client) -> None:
     account = daemon.metrics.ledger.account("acme")
+    daemon.levels = levels_with(spool=IN_USE)
     daemon.metrics.tick()
+    daemon.metrics.spool.replayed_rows = 200
     account.received, account.stored, account.dead_lettered, account.in_flight = 500, 400, 10, 90
     daemon.clock.advance(5.0)
     daemon.metrics.tick()
@@ -166,8 +191,14 @@ async def test_queue_statistics(daemon: Daemon, client: Client) -> None:
         "oldest_age_seconds": 0.25,
         "writers": {"configured": 2, "busy": 1},
         "window": {"unacknowledged": 7, "receive_maximum": 20_000, "paused": False},
-        "rates_per_second": {"received": 100.0, "stored": 80.0, "dead_lettered": 2.0},
-    }
+        "spool": {
+            "state": "usable", "batches": 3, "rows": 15_000, "bytes": 330_000,
+            "limit_bytes": 10_000_000, "oldest_age_seconds": 12.5,
+        },
+        "rates_per_second": {
+            "received": 100.0, "stored": 80.0, "dead_lettered": 2.0, "replayed": 40.0,
+        },
+    }  # fmt: skip
 
 
 async def test_metrics_come_in_the_format_asked_for(client: Client) -> None:

@@ -50,7 +50,7 @@ def test_every_column_of_the_ledger_is_there_for_each_tenant(metrics: Metrics) -
         "in_flight", "spooled", "imbalance",
     )} == {
         "received_total": 100, "stored_total": 50, "duplicate_total": 20,
-        "dead_lettered_total": 10, "shed_total": 7, "in_flight": 9, "spooled": 8, "imbalance": 3,
+        "dead_lettered_total": 10, "shed_total": 7, "in_flight": 9, "spooled": 8, "imbalance": -4,
     }  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def test_no_label_can_hold_a_device_or_a_topic(metrics: Metrics) -> None:
         for label in sample.labels
     }
     assert labels == {
-        "tenant", "reason", "cause", "operation", "qos", "status", "error_type", "le",
+        "tenant", "reason", "cause", "operation", "qos", "status", "error_type", "le", "fault",
         "version", "python",
     }  # fmt: skip
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from penstock.observability.ledger import MAX_TENANTS, NO_TENANT, OTHER_TENANTS, Account, Ledger
 
-COLUMNS = ("stored", "duplicate", "dead_lettered", "in_flight", "spooled")
+COLUMNS = ("stored", "duplicate", "dead_lettered", "in_flight", "spooled", "shed")
 
 
 @given(st.lists(st.sampled_from(COLUMNS)))
@@ -27,9 +27,16 @@ def test_a_lost_reading_is_an_imbalance_and_so_is_one_counted_twice() -> None:
     assert ledger.imbalances() == {"lost": 1, "twice": -1}
 
 
-def test_what_was_shed_was_never_received() -> None:
-    account = Account(shed=3)
-    assert account.imbalance == 0
+def test_readings_are_added_up_by_the_account_that_their_tenants_share() -> None:
+    ledger = Ledger()
+    for n in range(MAX_TENANTS):
+        ledger.account(f"tenant-{n}")
+    by_account = ledger.by_account({"tenant-7": 5, "one-more": 2, "yet-another": 3, None: 1})
+    assert [(ledger.account("tenant-7"), 5), (ledger.account("one-more"), 5)] == [
+        pair for pair in by_account if pair[1] == 5
+    ]
+    assert sum(readings for _, readings in by_account) == 11
+    assert len(by_account) == MAX_TENANTS + 2
 
 
 def test_a_tenant_has_one_account() -> None:

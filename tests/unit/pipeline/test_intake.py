@@ -352,3 +352,18 @@ async def test_every_packet_is_in_exactly_one_batch_in_the_order_received(
     assert [packet for sealed in bench.sealed for packet in sealed.packet_ids] == expected
     assert sum(sealed.batch.messages for sealed in bench.sealed) == sent
     assert [s.batch.number for s in bench.sealed] == list(range(1, len(bench.sealed) + 1))
+
+
+async def test_a_message_is_weighed_as_it_would_be_counted() -> None:
+    bench = Bench()
+    whole = b'{"metrics": {"a": 1, "b": null, "c": {"value": null}, "d": {"value": "text"}}}'
+    messages = {
+        whole: ("t", 2),
+        b'[{"metrics": {"a": 1}}, {"metrics": {"a": 2}}]': ("t", 2),
+        b'{"metrics": {}}': ("t", 0),
+        b"?": ("t", 1),
+    }
+    for payload, weight in messages.items():
+        assert bench.intake.weigh(Publish("devices/t/d/telemetry", payload)) == weight
+    assert bench.intake.weigh(Publish("elsewhere", whole)) == (None, 1)
+    assert (bench.intake.building_rows, bench.sealed) == (0, [])

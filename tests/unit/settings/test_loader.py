@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from penstock.errors import ConfigError
-from penstock.settings.loader import load, load_with_warnings, parse
+from penstock.settings.loader import load, parse
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Route, Settings
 from penstock.topics.routes import add_route_faults
@@ -234,13 +234,6 @@ def test_an_unreadable_file_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     (tmp_path / "bom.yaml").write_bytes(b"\xef\xbb\xbfmqtt: {client_id: x}")
     assert load(tmp_path / "bom.yaml", {}).mqtt.client_id == "x"
-
-
-def test_a_spool_path_is_allowed_and_said_to_have_no_effect_yet() -> None:
-    loaded = load_with_warnings(None, {"PENSTOCK_SPOOL__PATH": "/var/lib/penstock"})
-    assert loaded.settings.spool.path == "/var/lib/penstock"
-    assert len(loaded.warnings) == 1
-    assert loaded.warnings[0].startswith("spool.path: there is no spool on disk yet")
 
 
 @given(st.text() | st.text("[]{}:,-#&*!|>'\"?%@ \n\tabc019.~"))

@@ -1,0 +1,43 @@
+"""Keeps a spool to one program at a time.
+
+The lock is the kernel's (flock), so it ends with the process however that ends, and the file that
+carries it may stay. It is not the spool's own file, because that is replaced after damage.
+"""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from penstock.errors import FatalError
+from penstock.spool.faults import judged
+
+
+class SpoolLock:
+    """The right to use one spool."""
+
+    def __init__(self, spool: Path) -> None:
+        """Take it.
+
+        Errors: `FatalError` when another program has it; `SpoolFault` when its file cannot be made.
+        """
+        self._path = spool.with_name(spool.name + ".lock")
+        with judged():
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._file)
+            raise FatalError(
+                f"the spool {spool} is in use by process {holder or 'unknown'}: "
+                "end that one, or give each daemon a spool.path of its own"
+            ) from None
+        # For the reader of the text above; the lock itself holds on a full disk as well.
+        with suppress(OSError):
+            os.truncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let others have it."""
+        os.close(self._file)
