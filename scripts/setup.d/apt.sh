@@ -16,7 +16,7 @@ Please install these three, and run this again:
   2. mosquitto 2.0.21 or newer, with mosquitto_sub and mosquitto_pub
   3. PostgreSQL 15 or newer, with the TimescaleDB extension
 Or use what runs elsewhere, in place of 2 and 3:
-  PENSTOCK_TEST_MQTT=mqtt://HOST:PORT
+  PENSTOCK_TEST_MQTT=mqtt://[USER:PASSWORD@]HOST:PORT
   PENSTOCK_TEST_DSN=postgresql://USER@HOST:PORT/DATABASE   (a role that may create databases)
 END
     exit 1

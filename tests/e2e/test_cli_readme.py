@@ -135,6 +135,14 @@ def test_a_broker_that_asks_for_a_password_lets_in_whom_the_text_names(place: Pl
             assert "other" not in place.shell(f"psql{select}")
 
 
+def test_the_simulator_finds_every_reading_in_your_own_database(place: Place) -> None:
+    load = README.partition("## Load it")[2].partition("```sh\n")[2]
+    place.shell(DATABASE)
+    (place.folder / "penstock.yaml").write_text(place.text(CONFIG))
+    with running(place, RUN.strip().splitlines()[1]):
+        assert "Every reading is accounted for." in place.shell(load.partition("```")[0])
+
+
 @contextmanager
 def running(place: Place, run: str) -> Iterator[None]:
     """The daemon as the text runs it, ready."""

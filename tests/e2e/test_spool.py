@@ -196,6 +196,7 @@ def test_a_second_daemon_on_the_same_spool_ends_with_what_to_do(
         wait_until(lambda: bool(second.events("stopped_by_error")), "it ended")
         (event,) = second.events("stopped_by_error")
         assert "is in use by process" in event["error"]
+        second.kill()
 
 
 def test_when_everything_is_full_qos_1_waits_and_qos_0_is_counted_as_shed(

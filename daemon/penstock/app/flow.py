@@ -155,6 +155,10 @@ class Flow:
         self.intake.seal(SealCause.STOP)
         await self.queue.join()
 
+    def close(self) -> None:
+        """Say what `tick` would have said later."""
+        self._sampled_log.close()
+
     async def rescue(self) -> None:
         """Put all that is left into the spool; the movers must have ended.
 
@@ -167,10 +171,6 @@ class Flow:
                 if error is None:
                     self.queue.settle(batch)
                     self._spooled(batch)
-
-    def close(self) -> None:
-        """Say what `tick` would have said later."""
-        self._sampled_log.close()
 
     def _sealed(self, sealed: Sealed) -> None:
         if log.isEnabledFor(logging.DEBUG):
