@@ -39,7 +39,7 @@ class Place:
         server = urlsplit(server_dsn)
         self._said = {
             "127.0.0.1:1883": f"{LOOPBACK}:{broker.port}",
-            "-p 1883": f"-p {broker.port}",
+            "-p 1883 ": f"-p {broker.port} ",
             "127.0.0.1:5432/penstock": f"{server.hostname}:{server.port}/{name}",
             "127.0.0.1:9464": f"{LOOPBACK}:{self.http_port}",
             "sudo -u postgres psql": f"psql -v ON_ERROR_STOP=1 {server_dsn}",
