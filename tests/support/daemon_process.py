@@ -129,9 +129,11 @@ class DaemonProcess:
         return [line for line in self.log_lines() if line["event"] == event]
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, *, within_seconds: float = DEADLINE_SECONDS
+) -> None:
     """Poll until a condition holds; `AssertionError` naming `what` when it never does."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + within_seconds
     while not condition():
         assert time.monotonic() < deadline, f"it never happened: {what}"
         time.sleep(0.02)

@@ -1,13 +1,14 @@
 """A load of which every message is accounted for, and what the oracle says of it."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon_process import DaemonProcess, wait_until
+from tests.support.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
 RATE = 2_000
@@ -26,24 +27,41 @@ class Load:
         malformed: float = 0.0,
         rate: int = RATE,
         seconds: int = SECONDS,
+        name: str = "load",
+        options: tuple[str, ...] = (),
     ) -> None:
-        self._ledger = folder / "ledger.npz"
-        self._report = folder / "report.json"
+        """Begin to publish, for so many seconds or, when they are 0, until `end`.
+
+        `name` tells the loads of one folder apart; `options` go to the simulator.
+        """
+        self._ledger = folder / f"{name}.npz"
+        self._report = folder / f"{name}.json"
+        self._started_seconds = time.monotonic()
+        self._rate = rate
+        self._endless = not seconds
         self.topic = f"{prefix}/{{tenant}}/{{device}}/telemetry"
         self._process = subprocess.Popen(
             [
                 *SIMULATOR, "run", "--url", mqtt_url, "--topic", self.topic,
                 "--rate", str(rate), "--duration", str(seconds), "--malformed", str(malformed),
-                "--ledger", str(self._ledger),
+                "--ledger", str(self._ledger), *options,
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def publish_at_least(self, messages: int) -> None:
+        """Wait until so many should have been published."""
+        due_seconds = self._started_seconds + messages / self._rate
+        time.sleep(max(0.0, due_seconds - time.monotonic()))
 
     @property
     def publishing(self) -> bool:
         return self._process.poll() is None
 
     def end(self) -> None:
+        """Wait until it has published all and heard of all, having told an endless load to stop."""
+        if self._endless:
+            self._process.send_signal(signal.SIGINT)
         assert self._process.wait(timeout=120) == 0
 
     def account(self, dsn: str) -> dict[str, Any]:
@@ -59,8 +77,13 @@ class Load:
         account: dict[str, Any] = json.loads(self._report.read_text())
         return account
 
+    def abandon(self) -> None:
+        """End it, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
 
-def drain(daemon: DaemonProcess) -> None:
+
+def drain(daemon: DaemonProcess, *, within_seconds: float = DEADLINE_SECONDS) -> None:
     """Wait until the broker has nothing more to deliver, and all of it is stored."""
 
     def quiet() -> bool:
@@ -74,4 +97,4 @@ def drain(daemon: DaemonProcess) -> None:
             and daemon.metric("penstock_readings_spooled") == 0
         )
 
-    wait_until(quiet, "the broker's queue is empty")
+    wait_until(quiet, "the broker's queue is empty", within_seconds=within_seconds)

@@ -1,0 +1,198 @@
+"""A TCP proxy that does to a connection what networks do, while it runs.
+
+It runs in a thread of its own, so that a test which blocks can change it: every attribute takes
+effect on the bytes that pass next. Nothing is lost that is not cut: what is held back is passed
+on later, and each side is slowed down as the other is.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+LOOPBACK = "127.0.0.1"
+POLL_SECONDS = 0.01
+
+Watch = Callable[[bytes], None]
+"""Shown everything that the server of one connection sends."""
+
+
+class TcpProxy:
+    """Between clients and one server; as a context manager it listens."""
+
+    def __init__(self, host: str, port: int, *, watch: Callable[[], Watch] | None = None) -> None:
+        """`watch` is called once a connection."""
+        self.port = 0
+        """Where it listens."""
+        self.hangs = False
+        """Pass nothing on, in either direction, while the connections stay."""
+        self.refuses = False
+        """Reset new connections."""
+        self.delay_seconds = 0.0
+        """Hold everything back for so long, in either direction."""
+        self.bytes_per_second: float | None = None
+        """Pass no more than this, in either direction of each connection."""
+        self.slice_bytes: int | None = None
+        """Pass on so many bytes at once."""
+        self.bytes_left: int | None = None
+        """How many more bytes reach the server before that connection is cut; `None`: no limit."""
+        self.cut_instead_of: tuple[bytes, ...] = ()
+        """Answers that the client is cut off from, although the server has given them."""
+        self.cuts_left: int | None = None
+        """How many more answers are cut off; `None`: all."""
+        self.cuts = 0
+        """Connections cut at a chosen point."""
+        self.bytes_to_client = 0
+        self._server = host, port
+        self._watch = watch
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._listening = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    @classmethod
+    def before(cls, url: str, *, watch: Callable[[], Watch] | None = None) -> Self:
+        """A proxy before the server that a URL or a DSN names."""
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return cls(parts.hostname, parts.port, watch=watch)
+
+    def through(self, url: str) -> str:
+        """A URL or DSN of the server, by way of the proxy."""
+        parts = urlsplit(url)
+        before, at, _ = parts.netloc.rpartition("@")
+        return parts._replace(netloc=f"{before}{at}{LOOPBACK}:{self.port}").geturl()
+
+    def cut(self) -> None:
+        """Reset every connection, as a failing network does."""
+        self._loop.call_soon_threadsafe(self._cut_all)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._listening.wait()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._listen())
+
+    async def _listen(self) -> None:
+        serving: set[asyncio.Task[None]] = set()
+
+        async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            serving.add(task)
+            task.add_done_callback(serving.discard)
+            await self._serve(client, to_client)
+
+        server = await asyncio.start_server(serve, LOOPBACK, 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._listening.set()
+        await self._stop.wait()
+        server.close()
+        self._cut_all()
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    def _cut_all(self) -> None:
+        for writer in self._connections:
+            writer.transport.abort()
+
+    async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        if self.refuses:
+            to_client.transport.abort()
+            return
+        ends = {to_client}
+        self._connections.add(to_client)
+        try:
+            server, to_server = await asyncio.open_connection(*self._server)
+            ends.add(to_server)
+            self._connections.add(to_server)
+            async with asyncio.TaskGroup() as ways:
+                ways.create_task(self._requests(client, to_server, to_client))
+                ways.create_task(self._answers(server, to_client))
+        except* (OSError, _Cut):
+            pass
+        finally:
+            self._connections -= ends
+            for end in ends:
+                end.transport.abort()
+
+    async def _requests(
+        self,
+        client: asyncio.StreamReader,
+        to_server: asyncio.StreamWriter,
+        to_client: asyncio.StreamWriter,
+    ) -> None:
+        while data := await client.read(65_536):
+            kept = data if self.bytes_left is None else data[: self.bytes_left]
+            await self._pass(kept, to_server)
+            if self.bytes_left is None:
+                continue
+            self.bytes_left -= len(kept)
+            if len(kept) < len(data):
+                self.cuts += 1
+                self.bytes_left = None
+                to_client.transport.abort()
+                raise _Cut
+        to_server.close()
+
+    async def _answers(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        watch = self._watch() if self._watch else None
+        while data := await server.read(65_536):
+            if self._is_to_be_cut(data):
+                self.cuts += 1
+                raise _Cut
+            if watch is not None:
+                watch(data)
+            await self._pass(data, to_client)
+            self.bytes_to_client += len(data)
+        to_client.close()
+
+    def _is_to_be_cut(self, answer: bytes) -> bool:
+        if self.cuts_left == 0 or not any(part in answer for part in self.cut_instead_of):
+            return False
+        if self.cuts_left is not None:
+            self.cuts_left -= 1
+        return True
+
+    async def _pass(self, data: bytes, sink: asyncio.StreamWriter) -> None:
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        for start in range(0, len(data), self._piece_bytes(data)):
+            piece = data[start : start + self._piece_bytes(data)]
+            while self.hangs:  # noqa: ASYNC110 - a test's thread changes it
+                await asyncio.sleep(POLL_SECONDS)
+            sink.write(piece)
+            with suppress(ConnectionError):
+                await sink.drain()
+            if self.bytes_per_second is not None:
+                await asyncio.sleep(len(piece) / self.bytes_per_second)
+
+    def _piece_bytes(self, data: bytes) -> int:
+        if self.slice_bytes is not None:
+            return self.slice_bytes
+        if self.bytes_per_second is not None:
+            # Small enough that a change of the limit is soon felt.
+            return max(1, int(self.bytes_per_second / 10))
+        return max(1, len(data))
+
+
+class _Cut(Exception):  # noqa: N818 - what was done, not a failure
+    """This connection is to end, both ways."""
