@@ -33,7 +33,7 @@ class Redeliveries:
 
 
 def _end_of_packet(data: bytes, start: int) -> int | None:
-    """Where the packet ends that begins at `start`; `None` when that cannot be told yet (§2.1.4)."""
+    """Where the packet ends that begins at `start` (§2.1.4); `None` when too short to tell."""
     length = 0
     for place in range(4):
         if start + 1 + place >= len(data):
