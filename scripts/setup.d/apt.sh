@@ -11,10 +11,11 @@ require_apt_and_root() {
 explain_requirements() {
     cat >&2 <<END
 setup: $1
-Please install these three, and run this again:
+Please install these, and run this again:
   1. Python 3.11 or newer, with its venv module
   2. mosquitto 2.0.21 or newer, with mosquitto_sub and mosquitto_pub
   3. PostgreSQL 15 or newer, with the TimescaleDB extension
+  4. pgbouncer and strace, for the tests
 Or use what runs elsewhere, in place of 2 and 3:
   PENSTOCK_TEST_MQTT=mqtt://[USER:PASSWORD@]HOST:PORT
   PENSTOCK_TEST_DSN=postgresql://USER@HOST:PORT/DATABASE   (a role that may create databases)
