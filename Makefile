@@ -1,9 +1,13 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo test lint format bench faults clean
 
 DURATION ?= 30
 REPORT ?=
 ARGS ?=
+ONLY ?=
+SEED ?= 1
+JOBS ?= 2
+RESUME ?=
 
 CHECKED := $(wildcard daemon simulator tests benchmarks)
 
@@ -31,6 +35,10 @@ format: setup ## Format the code and mend what ruff can mend
 
 bench: setup ## Measure against the broker's own rate; REPORT=file.json
 	.venv/bin/python -m benchmarks $(if $(REPORT),--report '$(REPORT)')
+
+faults: setup ## Break Penstock in every way, for about an hour; ONLY=9, SEED=1, RESUME=1, REPORT=file.json
+	.venv/bin/python -m tests.faults --seed $(SEED) --jobs $(JOBS) \
+	    $(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume) $(if $(REPORT),--report '$(REPORT)')
 
 clean: ## Remove everything that setup and the tools made here; system packages stay
 	rm -rf .venv .sandbox .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \

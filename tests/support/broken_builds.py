@@ -4,6 +4,7 @@ Run as `python tests/support/broken_builds.py BREAKAGE run --config FILE`.
 """
 
 import asyncio
+import os
 import sys
 
 import msgspec
@@ -12,8 +13,10 @@ from penstock.app.flow import Flow
 from penstock.cli import main
 from penstock.model import Batch
 from penstock.pipeline.intake import Intake, Sealed
+from penstock.spool import file
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
+from penstock.storage import session
 
 
 def acknowledge_before_commit() -> None:
@@ -69,12 +72,43 @@ def forget_before_commit() -> None:
     Replayer._load = load_and_forget  # type: ignore[method-assign]
 
 
+def skip_the_fsync() -> None:
+    """Leave it to the kernel when the spool is written to the disk."""
+    setup = file._SETUP.replace("synchronous = full", "synchronous = off")
+    assert setup != file._SETUP, "the spool is set up in another way"
+    file._SETUP = setup
+
+
+def insert_without_looking() -> None:
+    """Leave ON CONFLICT DO NOTHING out of what skips readings that are there already."""
+    query = session.query
+
+    def careless_query(name: str) -> str:
+        text = query(name)
+        if not name.startswith("insert_readings"):
+            return text
+        careless = text.replace("on conflict do nothing", "")
+        assert careless != text, "the statement has another wording"
+        return careless
+
+    session.query = careless_query  # type: ignore[assignment]
+
+
 BREAKAGES = {
     "acknowledge_before_commit": acknowledge_before_commit,
     "acknowledge_before_the_disk": acknowledge_before_the_disk,
     "fail_in_a_timer": fail_in_a_timer,
     "forget_before_commit": forget_before_commit,
+    "insert_without_looking": insert_without_looking,
+    "skip_the_fsync": skip_the_fsync,
 }
+VARIABLE = "PENSTOCK_TEST_BREAKAGE"
+
+
+def break_as_told() -> None:
+    """Break what the environment names: for other launchers of changed daemons."""
+    if VARIABLE in os.environ:
+        BREAKAGES[os.environ[VARIABLE]]()
 
 
 if __name__ == "__main__":
