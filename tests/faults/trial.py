@@ -157,11 +157,15 @@ class Trial:
             malformed=0.005,
             rate=rate,
             seconds=0,
-            name=f"load-{len(self._loads)}",
+            name=f"load-{secrets.token_hex(4)}",
             options=options,
         )
+        try:
+            yield load
+        except BaseException:
+            load.abandon()
+            raise
         self._loads.append(load)
-        yield load
         load.publish_at_least(messages or self.pick(SHORT_MESSAGES, LONG_MESSAGES))
         assert load.publishing, "the load ended early"
         load.end()

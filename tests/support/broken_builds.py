@@ -16,7 +16,7 @@ from penstock.pipeline.intake import Intake, Sealed
 from penstock.spool import file
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
-from penstock.storage import session
+from penstock.storage import queries, session
 
 
 def acknowledge_before_commit() -> None:
@@ -81,7 +81,7 @@ def skip_the_fsync() -> None:
 
 def insert_without_looking() -> None:
     """Leave ON CONFLICT DO NOTHING out of what skips readings that are there already."""
-    query = session.query
+    query = queries.query
 
     def careless_query(name: str) -> str:
         text = query(name)
@@ -91,7 +91,7 @@ def insert_without_looking() -> None:
         assert careless != text, "the statement has another wording"
         return careless
 
-    session.query = careless_query  # type: ignore[assignment]
+    session.query = careless_query  # type: ignore[assignment, attr-defined]
 
 
 BREAKAGES = {
