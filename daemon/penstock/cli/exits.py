@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     FORCED = 4
     """A second signal ended the daemon before it had drained."""
     REFUSED = 5
-    """The message, or one of the dead letters, is refused; the spool is damaged."""
+    """A message or a dead letter is refused; the spool is damaged; the doctor found a problem."""
 
 
 EXIT_CODES_HELP = """\b
@@ -39,7 +39,7 @@ Exit status:
   2  the configuration or the arguments are unusable
   3  it cannot be done now; the text says what to do
   4  run: a second signal forced the end before everything was stored
-  5  explain, dead-letters replay: a message is refused; spool verify: damage
+  5  explain, dead-letters replay: refused; spool verify: damage; doctor: problem
 """
 
 

@@ -9,6 +9,7 @@ from penstock import __version__
 from penstock.cli.check_config import check_config
 from penstock.cli.dead_letters import dead_letters
 from penstock.cli.demo import PASS_ON, demo
+from penstock.cli.doctor.command import doctor
 from penstock.cli.exits import EXIT_CODES_HELP, expected_errors
 from penstock.cli.explain import explain
 from penstock.cli.migrate import migrate
@@ -63,5 +64,6 @@ program.command()(migrate)
 program.command(context_settings=PASS_ON, add_help_option=False)(demo)
 program.command()(explain)
 program.command()(tap)
+program.command()(doctor)
 program.add_typer(dead_letters, name="dead-letters")
 program.add_typer(spool, name="spool")

@@ -1,0 +1,27 @@
+"""Numbers in the words of people. Pure."""
+
+_UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_SPANS = (("days", 86_400), ("hours", 3_600), ("minutes", 60))
+
+
+def in_bytes(amount: float) -> str:
+    """An amount of bytes to three digits: `10.7 GB`."""
+    for unit, size in _UNITS:
+        if amount >= size:
+            return f"{amount / size:.3g} {unit}"
+    return f"{amount:.0f} bytes"
+
+
+def in_time(seconds: float) -> str:
+    """A span in the largest unit that gives two or more of it: `7 days`, `90 minutes`."""
+    for unit, size in _SPANS:
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.4g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def rate_of(window: int, commit_seconds: float) -> str:
+    """The rate of a window of messages, each of which is acknowledged after a commit."""
+    return (
+        f"{window / commit_seconds:,.0f} messages/s at a commit of {commit_seconds * 1000:.0f} ms"
+    )
