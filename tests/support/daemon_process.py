@@ -88,6 +88,15 @@ class DaemonProcess:
             [*self.command, "run", "--config", self.config], lambda: self.get(path)[0] == 200
         )
 
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
+        self._process.start([*self.command, "run", "--config", self.config], lambda: True)
+
+    def wait(self) -> int:
+        """Wait until it ends by itself, and return its exit status."""
+        assert self._process._process is not None
+        return self._process._process.wait(DEADLINE_SECONDS)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self._process.signal(signal.SIGKILL)
