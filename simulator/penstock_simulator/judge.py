@@ -23,6 +23,7 @@ from penstock_simulator.series_table import SeriesTable
 from penstock_simulator.signals import signal_of, thousandths
 
 GOOD_QUALITY = 192
+LATEST_US = 2**63 - 1
 
 
 class Rows(NamedTuple):
@@ -109,6 +110,16 @@ class Judge:
         at = np.searchsorted(self.transactions, self._transactions[stored])
         self._committed_us[stored] = committed_us[at]
 
+    def latency(self, since_us: int = 0, until_us: int = LATEST_US) -> Latency:
+        """From sent to committed, for the stored messages that were sent in a span of time."""
+        sent_us = self._census.sent_us()
+        chosen = (self._committed_us > 0) & (sent_us >= since_us) & (sent_us < until_us)
+        if not chosen.any():
+            return Latency(None, None)
+        waited_ms = (self._committed_us[chosen] - sent_us[chosen]) / 1_000
+        p50, p99 = np.percentile(waited_ms, [50, 99])
+        return Latency(round(float(p50), 3), round(float(p99), 3))
+
     def account(self) -> Account:
         """The verdict on all that was fed."""
         acknowledged = self._census.acknowledged()
@@ -132,7 +143,7 @@ class Judge:
             misjudged=self._misjudged,
             dead_lettered=dict(sorted(self._reasons.items())),
             repeated_dead_letters=sum(self._letters.values()) - len(self._letters),
-            latency_ms=self._latency(),
+            latency_ms=self.latency(),
             messages_per_second=round((stored_messages + len(self._letters)) / seconds, 1),
             readings_per_second=round(stored_readings / seconds, 1),
         )
@@ -168,14 +179,6 @@ class Judge:
             return
         self._reasons[letter.reason] += 1
         self._refused[message, metrics] = True
-
-    def _latency(self) -> Latency:
-        stored = self._committed_us > 0
-        if not stored.any():
-            return Latency(None, None)
-        waited_ms = (self._committed_us[stored] - self._census.sent_us()[stored]) / 1_000
-        p50, p99 = np.percentile(waited_ms, [50, 99])
-        return Latency(round(float(p50), 3), round(float(p99), 3))
 
     def _seconds(self) -> float:
         first, last = self._ledger.span_us

@@ -36,7 +36,7 @@ class StackError(Exception):
 
 
 class Daemon:
-    """One daemon, configured by the reference configuration and overrides in its environment."""
+    """One daemon with a spool, configured by the reference and overrides in its environment."""
 
     def __init__(
         self,
@@ -59,6 +59,7 @@ class Daemon:
             "MQTT__CLIENT_ID": self._client_id,
             "STORAGE__DSN": dsn,
             "HTTP__LISTEN": f"{LOOPBACK}:{self.port}",
+            "SPOOL__PATH": str(folder / f"{self._client_id}.spool.db"),
             **(overrides or {}),
         }
         # Passwords are among them, and arguments can be read by everybody.
