@@ -2,10 +2,13 @@
 
 It runs in a thread of its own, so that a test which blocks can change it: every attribute takes
 effect on the bytes that pass next. Nothing is lost that is not cut: what is held back is passed
-on later, and each side is slowed down as the other is.
+on later, each side is slowed down as the other is, and an end that is orderly on one side is so on
+the other, as is a reset.
 """
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,14 +20,25 @@ LOOPBACK = "127.0.0.1"
 POLL_SECONDS = 0.01
 
 Watch = Callable[[bytes], None]
-"""Shown everything that the server of one connection sends."""
+"""Shown everything that the server of one connection sends; raises `Cut` to have it cut there."""
+
+
+class Cut(Exception):  # noqa: N818 - what is done, not a failure
+    """This connection is to end, both ways."""
 
 
 class TcpProxy:
     """Between clients and one server; as a context manager it listens."""
 
-    def __init__(self, host: str, port: int, *, watch: Callable[[], Watch] | None = None) -> None:
-        """`watch` is called once a connection."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        watch: Callable[[], Watch] | None = None,
+        listen_on: str = LOOPBACK,
+    ) -> None:
+        """`watch` is called once a connection; `listen_on` is one of this machine's addresses."""
         self.port = 0
         """Where it listens."""
         self.hangs = False
@@ -45,32 +59,41 @@ class TcpProxy:
         """How many more answers are cut off; `None`: all."""
         self.cuts = 0
         """Connections cut at a chosen point."""
+        self.connections = 0
+        """Connections taken so far."""
         self.bytes_to_client = 0
         self._server = host, port
+        self._listen_on = listen_on
         self._watch = watch
-        self._connections: set[asyncio.StreamWriter] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.new_event_loop()
         self._listening = threading.Event()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
     @classmethod
-    def before(cls, url: str, *, watch: Callable[[], Watch] | None = None) -> Self:
+    def before(
+        cls,
+        url: str,
+        *,
+        watch: Callable[[], Watch] | None = None,
+        listen_on: str = LOOPBACK,
+    ) -> Self:
         """A proxy before the server that a URL or a DSN names."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
-        return cls(parts.hostname, parts.port, watch=watch)
+        return cls(parts.hostname, parts.port, watch=watch, listen_on=listen_on)
 
     def through(self, url: str) -> str:
         """A URL or DSN of the server, by way of the proxy."""
         parts = urlsplit(url)
         before, at, _ = parts.netloc.rpartition("@")
-        return parts._replace(netloc=f"{before}{at}{LOOPBACK}:{self.port}").geturl()
+        return parts._replace(netloc=f"{before}{at}{self._listen_on}:{self.port}").geturl()
 
     def cut(self) -> None:
-        """Reset every connection, as a failing network does."""
-        self._loop.call_soon_threadsafe(self._cut_all)
+        """Reset every connection, as a failing network does; nothing passes after it returns."""
+        asyncio.run_coroutine_threadsafe(self._cut_all(), self._loop).result()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -98,47 +121,51 @@ class TcpProxy:
             assert task is not None
             serving.add(task)
             task.add_done_callback(serving.discard)
-            await self._serve(client, to_client)
+            with suppress(asyncio.CancelledError):  # which only the end of the proxy does
+                await self._serve(client, to_client)
 
-        server = await asyncio.start_server(serve, LOOPBACK, 0)
+        server = await asyncio.start_server(serve, self._listen_on, 0)
         self.port = server.sockets[0].getsockname()[1]
         self._listening.set()
         await self._stop.wait()
         server.close()
-        self._cut_all()
+        await self._cut_all()
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
 
-    def _cut_all(self) -> None:
-        for writer in self._connections:
-            writer.transport.abort()
+    async def _cut_all(self) -> None:
+        for end in self._ends:
+            _reset(end)
+        await asyncio.sleep(0)  # in which the sockets are closed
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        self.connections += 1
         if self.refuses:
-            to_client.transport.abort()
+            _reset(to_client)
             return
-        ends = {to_client}
-        self._connections.add(to_client)
+        ends = [to_client]
+        self._ends.add(to_client)
         try:
             server, to_server = await asyncio.open_connection(*self._server)
-            ends.add(to_server)
-            self._connections.add(to_server)
+            ends.append(to_server)
+            self._ends.add(to_server)
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._requests(client, to_server, to_client))
+                ways.create_task(self._requests(client, to_server))
                 ways.create_task(self._answers(server, to_client))
-        except* (OSError, _Cut):
-            pass
-        finally:
-            self._connections -= ends
+        except* OSError:
             for end in ends:
-                end.transport.abort()
+                _reset(end)
+        except* Cut:
+            _reset(to_client)  # but what the server was sent before still reaches it
+        finally:
+            for end in ends:
+                end.close()
+            await asyncio.gather(*(end.wait_closed() for end in ends), return_exceptions=True)
+            self._ends.difference_update(ends)
 
     async def _requests(
-        self,
-        client: asyncio.StreamReader,
-        to_server: asyncio.StreamWriter,
-        to_client: asyncio.StreamWriter,
+        self, client: asyncio.StreamReader, to_server: asyncio.StreamWriter
     ) -> None:
         while data := await client.read(65_536):
             kept = data if self.bytes_left is None else data[: self.bytes_left]
@@ -149,21 +176,20 @@ class TcpProxy:
             if len(kept) < len(data):
                 self.cuts += 1
                 self.bytes_left = None
-                to_client.transport.abort()
-                raise _Cut
-        to_server.close()
+                raise Cut
+        to_server.write_eof()
 
     async def _answers(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         watch = self._watch() if self._watch else None
         while data := await server.read(65_536):
             if self._is_to_be_cut(data):
                 self.cuts += 1
-                raise _Cut
+                raise Cut
             if watch is not None:
                 watch(data)
             await self._pass(data, to_client)
             self.bytes_to_client += len(data)
-        to_client.close()
+        to_client.write_eof()
 
     def _is_to_be_cut(self, answer: bytes) -> bool:
         if self.cuts_left == 0 or not any(part in answer for part in self.cut_instead_of):
@@ -175,9 +201,11 @@ class TcpProxy:
     async def _pass(self, data: bytes, sink: asyncio.StreamWriter) -> None:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
-        for start in range(0, len(data), self._piece_bytes(data)):
-            piece = data[start : start + self._piece_bytes(data)]
-            while self.hangs:  # noqa: ASYNC110 - a test's thread changes it
+        position = 0
+        while position < len(data):
+            piece = data[position : position + self._piece_bytes(data)]
+            position += len(piece)
+            while self.hangs and not sink.is_closing():  # noqa: ASYNC110 - a test's thread changes it
                 await asyncio.sleep(POLL_SECONDS)
             sink.write(piece)
             with suppress(ConnectionError):
@@ -194,5 +222,10 @@ class TcpProxy:
         return max(1, len(data))
 
 
-class _Cut(Exception):  # noqa: N818 - what was done, not a failure
-    """This connection is to end, both ways."""
+def _reset(end: asyncio.StreamWriter) -> None:
+    """Close with RST instead of FIN, whatever is underway (SO_LINGER of 0 s, socket(7))."""
+    with suppress(OSError):  # closed already
+        end.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+    end.transport.abort()
