@@ -1,9 +1,14 @@
 """Every experiment by its number."""
 
-from tests.faults import daemon_faults
+from tests.faults import boundary_faults, daemon_faults, database_faults, database_network_faults
 from tests.faults.experiment import Experiment
 
-CATALOGUES = (daemon_faults.catalogue,)
+CATALOGUES = (
+    boundary_faults.catalogue,
+    daemon_faults.catalogue,
+    database_faults.catalogue,
+    database_network_faults.catalogue,
+)
 
 EXPERIMENTS: dict[int, Experiment] = dict(
     sorted(

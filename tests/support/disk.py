@@ -35,11 +35,10 @@ class SmallDisk:
 
     def fill(self, *, leave_bytes: int = 0) -> None:
         """Take all of the free space but so much; what was taken before stays taken."""
-        more_bytes = self.free_bytes - leave_bytes
-        if more_bytes <= 0:
-            return
-        with self._filling.open("ab") as file:
-            os.posix_fallocate(file.fileno(), file.tell(), more_bytes)
+        while (more_bytes := self.free_bytes - leave_bytes) > 0:
+            # Whoever else writes there may have been quicker.
+            with suppress(OSError), self._filling.open("ab") as file:
+                os.posix_fallocate(file.fileno(), file.tell(), more_bytes)
 
     def free(self) -> None:
         """Give back what `fill` took."""
