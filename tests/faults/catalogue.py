@@ -1,11 +1,18 @@
 """Every experiment by its number."""
 
-from tests.faults import boundary_faults, daemon_faults, database_faults, database_network_faults
+from tests.faults import (
+    boundary_faults,
+    daemon_faults,
+    data_faults,
+    database_faults,
+    database_network_faults,
+)
 from tests.faults.experiment import Experiment
 
 CATALOGUES = (
     boundary_faults.catalogue,
     daemon_faults.catalogue,
+    data_faults.catalogue,
     database_faults.catalogue,
     database_network_faults.catalogue,
 )

@@ -10,7 +10,7 @@ A short trial does the same as a long one, only less often.
 import random
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +95,11 @@ class Trial:
             load.abandon()
         self._stack.close()
 
+    @property
+    def topic(self) -> str:
+        """Of the messages of this trial, as a template."""
+        return f"{self.prefix}/{{tenant}}/{{device}}/telemetry"
+
     def enter(self, context: Any) -> Any:
         """Enter a context until the end of the trial."""
         return self._stack.enter_context(context)
@@ -105,11 +110,13 @@ class Trial:
         dsn: str | None = None,
         mqtt_url: str | None = None,
         command: tuple[str, ...] | None = None,
+        routes: Sequence[Mapping[str, object]] | None = None,
         **settings: Mapping[str, object] | object,
     ) -> None:
         """Make the daemon, not yet running, with a spool and otherwise as we ship it.
 
-        `dsn` and `mqtt_url` lead through proxies; `settings` are merged into the configuration.
+        `dsn` and `mqtt_url` lead through proxies; `routes` take the place of the one from `topic`;
+        `settings` are merged into the configuration.
         """
         spool = {"path": str(self.folder / "spool.db")}
         given = settings.pop("spool", {})
@@ -119,7 +126,7 @@ class Trial:
             mqtt_url=mqtt_url or self.broker_proxy.through(self.servers.broker.url),
             dsn=dsn or self.dsn,
             command=command or self.command,
-            routes=[{"topic": f"{self.prefix}/{{tenant}}/{{device}}/telemetry"}],
+            routes=[dict(route) for route in routes or [{"topic": self.topic}]],
             settings={"log": {"format": "json"}, "spool": {**spool, **given}, **settings},
         )
 
