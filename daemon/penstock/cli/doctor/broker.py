@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from penstock.cli.doctor.amounts import rate_of
+from penstock.cli.doctor.amounts import counted, rate_of
 from penstock.cli.doctor.broker_terms import COMMIT_SECONDS, SHIPPED, Terms, judge_terms
 from penstock.cli.doctor.finding import Finding, note, ok, problem, warning
 from penstock.settings.tree import Settings
@@ -37,6 +37,7 @@ class BrokerFacts(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms | None = None
     """`None` where it cannot tell them: MQTT 3.1.1, or WebSockets."""
     grants: Grants | None = None
+    """`None` where the broker did not answer in time."""
     version: str | None = None
     dropped_messages: int | None = None
     """Since the broker started, for all its clients; mosquitto tells."""
@@ -113,8 +114,8 @@ def _dropped(messages: int | None) -> Iterator[Finding]:
     if messages:
         yield warning(
             check,
-            f"The broker has dropped {messages:,} messages since it started, because the queue of "
-            "a client (Penstock or another) was full.",
+            f"The broker has dropped {counted(messages, 'message')} since it started, because the "
+            "queue of a client (Penstock or another) was full.",
             f"Set max_queued_messages 0 with a memory_limit, as in {SHIPPED}.",
         )
     else:
@@ -130,11 +131,18 @@ def _grants(settings: Settings, grants: Grants | None) -> Iterator[Finding]:
             "Set mqtt.qos to 1.",
         )
     if grants is None:
+        yield problem(
+            check,
+            f"The broker did not answer the subscriptions within "
+            f"{2 * settings.mqtt.connect_timeout_seconds:g} s.",
+            "See its log, and whether it is overloaded.",
+        )
         return
     if not grants.subscribed:
         yield problem(
             check,
-            f"Of the {grants.filters} filters of the routes some are refused: {grants.detail}.",
+            f"The routes need {counted(grants.filters, 'filter')}, and some are refused: "
+            f"{grants.detail}.",
             "Until it is granted, none of its messages arrive. Allow Penstock's user to read it.",
         )
     elif grants.detail:
@@ -144,7 +152,8 @@ def _grants(settings: Settings, grants: Grants | None) -> Iterator[Finding]:
     else:
         yield ok(
             check,
-            f"All {grants.filters} filters of the routes are granted at QoS {settings.mqtt.qos}.",
+            f"The routes need {counted(grants.filters, 'filter')}, granted at QoS "
+            f"{settings.mqtt.qos}.",
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from penstock.cli.doctor.amounts import in_bytes, in_time
+from penstock.cli.doctor.amounts import counted, in_bytes, in_time
 from penstock.cli.doctor.disks import Disk
 from penstock.cli.doctor.finding import Finding, note, ok, problem, warning
 from penstock.cli.doctor.schema import (
@@ -152,8 +152,8 @@ def _connections(settings: Settings, server: Server) -> Finding:
     needed = connections_needed(settings)
     further = max(0, needed - server.used_by_penstock)
     text = (
-        f"{free} connections are free ({limit}); a daemon opens {needed}, of which "
-        f"{min(needed, server.used_by_penstock)} are open now."
+        f"{counted(max(0, free), 'connection')} free ({limit}); a daemon opens up to {needed}, and "
+        f"Penstock has {server.used_by_penstock} open now."
     )
     if free < further:
         return problem(check, text, "Raise that limit, or lower storage.writers.")
@@ -188,7 +188,7 @@ def _clock(settings: Settings, clock: ClockOffset) -> Finding:
     apart = abs(clock.seconds)
     direction = "behind" if clock.seconds > 0 else "ahead of"
     text = (
-        f"This machine's clock is {in_time(apart)} {direction} the database's "
+        f"This machine's clock is {apart:,.3f} s {direction} the database's "
         f"(± {clock.uncertainty_seconds:.3f} s)"
     )
     if apart - clock.uncertainty_seconds < CLOCK_NOTICEABLE_SECONDS:

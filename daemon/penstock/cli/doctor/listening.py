@@ -61,18 +61,24 @@ async def listen(
     return await _run(source, is_over, heard, limit_seconds)
 
 
-async def finds_a_session(settings: Mqtt, endpoint: Endpoint, limit_seconds: float) -> bool:
+async def finds_a_session(
+    settings: Mqtt, endpoint: Endpoint, limit_seconds: float
+) -> bool | SourceStatus:
     """Whether the broker gives a client through aiomqtt a session that was there before it.
 
     Nothing is subscribed to. The session that this makes has no effect, and ends when the same
-    client connects with a session expiry of 0.
+    client connects with a session expiry of 0. Where there is no session to be had, the state of
+    the source says why.
     """
     source = _Newcomer(settings, endpoint, (), _Ear(()), SystemClock(), random.random)
 
     def is_over() -> bool:
         return source.traffic.connections_ended > 0 or source.found is not None
 
-    return await _run(source, is_over, lambda: bool(source.found), limit_seconds)
+    def found() -> bool | SourceStatus:
+        return source.status if source.found is None else source.found
+
+    return await _run(source, is_over, found, limit_seconds)
 
 
 async def _run(
@@ -134,3 +140,4 @@ class _Newcomer(CompatSource):
 
     def connected(self, event: Connected) -> None:
         self.found = event.session_present
+        super().connected(event)

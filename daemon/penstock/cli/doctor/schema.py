@@ -2,6 +2,7 @@
 
 import msgspec
 
+from penstock.cli.doctor.amounts import counted
 from penstock.cli.doctor.finding import Finding, note, ok, problem
 from penstock.settings.tree import Settings
 
@@ -76,7 +77,9 @@ def judge_schema(settings: Settings, schema: Schema) -> Finding:
         return problem(check, f"The schema does not fit: {schema.fault}", _UNFIT)
     if not schema.pending:
         return ok(check, f"The schema is up to date ({schema.newest}).")
-    text = f"The schema lacks {len(schema.pending)} migrations: {', '.join(schema.pending)}"
+    text = (
+        f"The schema lacks {counted(len(schema.pending), 'migration')}: {', '.join(schema.pending)}"
+    )
     if not schema.may_migrate:
         return problem(
             check,
