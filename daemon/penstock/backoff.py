@@ -22,7 +22,7 @@ class Backoff:
 
     @property
     def max_seconds(self) -> float:
-        """The longest delay; also how long a success must last to be called stable."""
+        """The longest delay."""
         return self._max_seconds
 
     def next_seconds(self) -> float:

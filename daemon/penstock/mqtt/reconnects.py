@@ -29,6 +29,7 @@ class Reconnects:
         self._backoff = Backoff(
             settings.reconnect_min_seconds, settings.reconnect_max_seconds, random
         )
+        self._delay_seconds = 0.0
         self._contested_at: deque[float] = deque(maxlen=2)
 
     def ended(
@@ -36,16 +37,22 @@ class Reconnects:
     ) -> Verdict:
         """Judge a connection that ended now, and was accepted then, if ever.
 
-        A connection that lasted longer than the longest delay was stable: delays begin anew.
+        Delays begin anew after a connection that lasted longer than the delay before it, so that a
+        network which fails every few seconds costs less than half of the time. One that another
+        client may have ended has to last longer than any delay: two that reconnect at once would
+        take the session from each other without end.
         """
         if accepted_at_seconds is not None:
-            if now_seconds - accepted_at_seconds >= self._backoff.max_seconds:
+            is_contest = self._is_contest(refusal)
+            stable_seconds = self._backoff.max_seconds if is_contest else self._delay_seconds
+            if now_seconds - accepted_at_seconds >= stable_seconds:
                 self._backoff.reset()
-            if self._is_contest(refusal):
+            if is_contest:
                 self._contested_at.append(now_seconds)
                 refusal = self._contested(refusal, now_seconds)
         delay_seconds = self._backoff.next_seconds()
-        return Verdict(refusal, self._backoff.max_seconds if refusal.patient else delay_seconds)
+        self._delay_seconds = self._backoff.max_seconds if refusal.patient else delay_seconds
+        return Verdict(refusal, self._delay_seconds)
 
     def _is_contest(self, refusal: Refusal) -> bool:
         """Whether another client may have taken the session; MQTT 3.1.1 just hangs up then."""

@@ -67,7 +67,7 @@ class Mqtt(_Section, frozen=True):
     retained: Literal["never", "new", "always"] = "never"
     """Retained messages to ask for on subscribing: none, only on a new session, or always."""
     reconnect_min_seconds: Seconds = 0.25
-    reconnect_max_seconds: Seconds = 15.0
+    reconnect_max_seconds: Seconds = 5.0
     tls: Tls = Tls()
 
 

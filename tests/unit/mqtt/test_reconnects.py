@@ -18,17 +18,25 @@ def test_delays_grow_while_connecting_fails() -> None:
     assert delays == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
 
-def test_delays_grow_while_connections_do_not_last() -> None:
+def test_delays_grow_while_connections_do_not_outlast_the_delay_before_them() -> None:
     ends = reconnects()
-    delays = [ends.ended(LOST, now, now + 14.9).delay_seconds for now in (0.0, 100.0, 200.0)]
-    assert delays == [0.5, 1, 2]
+    lasted = (0.1, 0.4, 0.9, 1.9, 3.9)
+    delays = [ends.ended(LOST, 100.0, 100.0 + seconds).delay_seconds for seconds in lasted]
+    assert delays == [0.5, 1, 2, 4, 8]
 
 
-def test_a_connection_that_lasted_makes_delays_short_again() -> None:
+def test_a_connection_that_lasted_longer_makes_delays_short_again() -> None:
     ends = reconnects()
-    for now in range(8):
+    for now in range(4):
         ends.ended(LOST, None, float(now))
-    assert ends.ended(LOST, 100.0, 115.0).delay_seconds == 0.5
+    assert ends.ended(LOST, 100.0, 104.0).delay_seconds == 0.5
+
+
+def test_one_that_another_client_may_have_ended_has_to_last_longer_than_any_delay() -> None:
+    ends = reconnects(protocol="3.1.1")
+    moments = (0.0, 100.0, 200.0, 300.0)
+    assert [ends.ended(LOST, now, now + 14.9).delay_seconds for now in moments] == [0.5, 1, 2, 4]
+    assert ends.ended(LOST, 400.0, 415.0).delay_seconds == 0.5
 
 
 def test_what_an_operator_has_to_mend_is_tried_again_after_the_longest_delay() -> None:

@@ -78,7 +78,7 @@ def test_the_window_is_said_to_mean_nothing_in_mqtt_3() -> None:
 
 def test_the_least_pause_is_not_above_the_longest() -> None:
     assert faults_of("mqtt: {reconnect_min_seconds: 20}\nstorage: {retry_max_seconds: 0.05}") == [
-        "mqtt.reconnect_min_seconds: 20.0 is more than mqtt.reconnect_max_seconds 15.0",
+        "mqtt.reconnect_min_seconds: 20.0 is more than mqtt.reconnect_max_seconds 5.0",
         "storage.retry_min_seconds: 0.1 is more than storage.retry_max_seconds 0.05",
     ]
 
