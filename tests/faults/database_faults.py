@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,7 +16,7 @@ from tests.faults.experiment import Catalogue
 from tests.faults.outage import Outage
 from tests.faults.trial import Trial
 from tests.support.daemon_process import wait_until
-from tests.support.disk import small_disk
+from tests.support.disk import SmallDisk, small_disk
 from tests.support.publishing import locked, rows_of
 from tests.support.tcp_proxy import TcpProxy
 
@@ -37,6 +38,9 @@ where application_name = 'penstock' and datname = current_database() and wait_ev
 """
 
 DISK_MEBIBYTES = 256
+DISK_FULL = "No space left on device"
+USE_UP_A_SEGMENT = "select pg_logical_emit_message(true, '', ''), pg_switch_wal()"
+UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 SMALL_SERVER = {"shared_buffers": "32MB", "min_wal_size": "32MB", "max_wal_size": "64MB"}
 
 
@@ -90,17 +94,18 @@ def lock_the_readings(trial: Trial) -> None:
 def fill_the_disk_of_the_database(trial: Trial) -> None:
     folder = trial.enter(sandbox.scratch_folder())
     disk = trial.enter(small_disk(folder / "disk", DISK_MEBIBYTES))
+    # Its log is not on that disk: it has to tell of it.
+    (disk.folder / "postgres.log").symlink_to(folder / "postgres.log")
     server = trial.enter(sandbox.Postgres(disk.folder, settings=SMALL_SERVER))
     trial.dsn = sandbox.create_database(server.dsn, "penstock")
     trial.configure()
     with trial.under_load():
         outage = Outage(trial)
-        for _ in trial.times(short=1, long=3):
-            disk.fill()
-            wait_until(lambda: "No space left on device" in server.log_path.read_text(), "")
-            outage.last(trial.pick(2, 15))
-            disk.free()
-            until_it_answers(server, trial.dsn)
+        for number in trial.times(short=1, long=4):
+            with filled(disk, server, trial.dsn):
+                if number % 2:
+                    exhaust_log(server, trial.dsn)
+                outage.last(trial.pick(2, 10))
 
 
 @contextmanager
@@ -147,14 +152,43 @@ def expect_logged(trial: Trial, pattern: str) -> None:
     wait_until(lambda: bool(re.search(pattern, log_path.read_text())), f"in its log: {pattern}")
 
 
+@contextmanager
+def filled(disk: SmallDisk, server: sandbox.Postgres, dsn: str) -> Iterator[None]:
+    """Fill the disk of a server, which has felt it then; free it, and wait for the server."""
+    refusals = times_in(server.log_path, DISK_FULL)
+    disk.fill()
+    try:
+        wait_until(lambda: times_in(server.log_path, DISK_FULL) > refusals, "it felt the full disk")
+        yield
+    finally:
+        disk.free()
+        until_it_answers(server, dsn)
+
+
+def exhaust_log(server: sandbox.Postgres, dsn: str) -> None:
+    """Use up what the server has in store of its write-ahead log, so that it has to give up."""
+    panics = times_in(server.log_path, "PANIC")
+
+    def gave_up() -> bool:
+        with suppress(*UNREACHABLE):
+            rows_of(dsn, USE_UP_A_SEGMENT)
+        return times_in(server.log_path, "PANIC") > panics
+
+    wait_until(gave_up, "it gave up for want of a log")
+
+
 def until_it_answers(server: sandbox.Postgres, dsn: str) -> None:
     """Start a server again if it has given up, and wait until it answers."""
 
     def answers() -> bool:
         if not server.running:
             server.start()
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*UNREACHABLE):
             return bool(rows_of(dsn, "select 1"))
         return False
 
     wait_until(answers, "the server is back")
+
+
+def times_in(log_path: Path, text: str) -> int:
+    return log_path.read_text().count(text)

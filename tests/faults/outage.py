@@ -25,17 +25,23 @@ class Outage:
 
     def last(self, seconds: float) -> None:
         """Let it last so long, and until acknowledgements have gone on for long enough in it."""
-        before = self._acknowledged()
+        before = self.acknowledged()
         end_seconds = time.monotonic() + seconds
         while time.monotonic() < end_seconds:
             self._most_resident_bytes = max(self._most_resident_bytes, self._resident())
             time.sleep(SAMPLE_SECONDS)
         wait_until(
-            lambda: self._acknowledged() - before >= RATE * seconds / 2,
+            lambda: self.acknowledged() - before >= RATE * seconds / 2,
             "messages were acknowledged in the outage",
         )
         self._trial.expect(
             self._daemon.metric("penstock_readings_spooled"), "the spool holds readings"
+        )
+
+    def acknowledged(self) -> float:
+        """Messages that the daemon has sent a PUBACK for."""
+        return self._daemon.metric("penstock_messages_received_total") - self._daemon.metric(
+            "penstock_mqtt_unacknowledged_messages"
         )
 
     def expect_bounded_memory(self) -> None:
@@ -44,11 +50,6 @@ class Outage:
         self._trial.expect(
             not self._trial.long or grown_bytes <= MEMORY_BYTES,
             f"the daemon's memory grew by {MEMORY_BYTES:,} bytes at most, but by {grown_bytes:,}",
-        )
-
-    def _acknowledged(self) -> float:
-        return self._daemon.metric("penstock_messages_received_total") - self._daemon.metric(
-            "penstock_mqtt_unacknowledged_messages"
         )
 
     def _resident(self) -> float:
