@@ -1,4 +1,7 @@
+from typing import NamedTuple
+
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -56,53 +59,87 @@ def test_misuse_is_named() -> None:
         ledger.completed(2)
 
 
+class Packet(NamedTuple):
+    """A message as it was received: in which batch, on which connection, under which number."""
+
+    batch: int
+    connection: int
+    packet_id: int
+
+
 class LedgerMachine(RuleBasedStateMachine):
-    """Against a model that keeps every batch and looks for the first that is not completed."""
+    """Against a model that keeps every packet and judges each release by what was promised."""
 
     def __init__(self) -> None:
         super().__init__()
         self.ledger = AckLedger()
         self.connection = 1
         self.lost = 0
-        self.batches: list[tuple[int, list[int]]] = []
+        self.batches = 0
         self.open: set[int] = set()
-        self.released = 0
+        self.completed: set[int] = set()
+        self.waiting: list[Packet] = []
+        """Neither released nor given up, in the order of receipt."""
 
-    @rule(ids=packet_ids, late=st.booleans())
-    def seal(self, ids: list[int], late: bool) -> None:
-        """A batch is sealed; `late` is one whose connection is gone already."""
-        connection = max(1, self.connection - late)
-        self.batches.append((connection, ids if connection > self.lost else []))
-        self.open.add(len(self.batches))
-        self.ledger.sealed(len(self.batches), connection, ids)
+    @rule(ids=packet_ids, age=st.integers(0, 2))
+    def seal(self, ids: list[int], age: int) -> None:
+        """A batch is sealed; with an `age` it is one of an earlier connection."""
+        self.batches += 1
+        connection = max(1, self.connection - age)
+        self.open.add(self.batches)
+        self.ledger.sealed(self.batches, connection, ids)
+        if connection > self.lost:
+            self.waiting += [Packet(self.batches, connection, packet_id) for packet_id in ids]
 
     @precondition(lambda self: self.open)
     @rule(data=st.data())
     def complete(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.open)))
         self.open.remove(number)
+        self.completed.add(number)
         releases = self.ledger.completed(number)
-        until = min(self.open, default=len(self.batches) + 1) - 1
-        due = [
-            (connection, packet_id)
-            for connection, ids in self.batches[self.released : until]
-            for packet_id in ids
-        ]
-        self.released = max(self.released, until)
-        assert [(r.connection, packet_id) for r in releases for packet_id in r.packet_ids] == due
+        assert all(release.packet_ids for release in releases)
+        self.judge([(r.connection, packet_id) for r in releases for packet_id in r.packet_ids])
+
+    def judge(self, released: list[tuple[int, int]]) -> None:
+        """Each once, in the order of receipt, from completed batches; and nothing is withheld."""
+        due, self.waiting = self.waiting[: len(released)], self.waiting[len(released) :]
+        assert released == [(packet.connection, packet.packet_id) for packet in due]
+        assert {packet.batch for packet in due} <= self.completed
+        if self.waiting:
+            assert min(self.open, default=self.batches + 1) <= self.waiting[0].batch
 
     @rule()
-    def reconnect(self) -> None:
-        self.lost = self.connection
+    def connect(self) -> None:
+        """A new connection stands; that the last one is gone may be said later."""
         self.connection += 1
-        self.ledger.connection_lost(self.lost)
-        self.batches[self.released :] = [(c, []) for c, _ in self.batches[self.released :]]
+
+    @rule(age=st.integers(0, 3))
+    def lose(self, age: int) -> None:
+        """A connection is gone, or it is said once more of an old one."""
+        connection = max(0, self.connection - age)
+        self.ledger.connection_lost(connection)
+        self.lost = max(self.lost, connection)
+        self.waiting = [packet for packet in self.waiting if packet.connection > self.lost]
+
+    @precondition(lambda self: self.completed)
+    @rule(data=st.data())
+    def complete_again(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.completed)))
+        with pytest.raises(ValueError, match=f"batch {number} was completed before"):
+            self.ledger.completed(number)
 
     @invariant()
-    def in_flight_is_what_was_not_released(self) -> None:
-        pending = self.batches[self.released :]
-        assert self.ledger.in_flight == sum(len(ids) for _, ids in pending)
-        assert self.ledger.batches == len(pending)
+    def in_flight_is_what_can_still_be_released(self) -> None:
+        assert self.ledger.in_flight == len(self.waiting)
+
+    @invariant()
+    def what_is_remembered_is_what_was_not_released(self) -> None:
+        first_open = min(self.open, default=self.batches + 1)
+        assert self.ledger.batches == self.batches + 1 - first_open
 
 
+LedgerMachine.TestCase.settings = settings(
+    max_examples=200, stateful_step_count=40, derandomize=True
+)
 TestLedgerMachine = LedgerMachine.TestCase
