@@ -2,6 +2,7 @@
 
 from tests.faults import (
     boundary_faults,
+    broker_faults,
     daemon_faults,
     data_faults,
     database_faults,
@@ -11,6 +12,7 @@ from tests.faults.experiment import Experiment
 
 CATALOGUES = (
     boundary_faults.catalogue,
+    broker_faults.catalogue,
     daemon_faults.catalogue,
     data_faults.catalogue,
     database_faults.catalogue,

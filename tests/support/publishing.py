@@ -12,11 +12,17 @@ from paho.mqtt import publish as paho_publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
 
-def publish(mqtt_url: str, messages: Iterable[tuple[str, bytes | str]], *, qos: int = 1) -> None:
+def publish(
+    mqtt_url: str,
+    messages: Iterable[tuple[str, bytes | str]],
+    *,
+    qos: int = 1,
+    retain: bool = False,
+) -> None:
     """Publish (topic, payload) pairs and return once the broker has acknowledged all."""
     url = urlsplit(mqtt_url)
     paho_publish.multiple(
-        [(topic, payload, qos, False) for topic, payload in messages],
+        [(topic, payload, qos, retain) for topic, payload in messages],
         hostname=url.hostname or "127.0.0.1",
         port=url.port or 1883,
         protocol=MQTTProtocolVersion.MQTTv5,

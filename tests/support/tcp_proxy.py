@@ -91,9 +91,12 @@ class TcpProxy:
         before, at, _ = parts.netloc.rpartition("@")
         return parts._replace(netloc=f"{before}{at}{self._listen_on}:{self.port}").geturl()
 
-    def cut(self) -> None:
-        """Reset every connection, as a failing network does; nothing passes after it returns."""
-        asyncio.run_coroutine_threadsafe(self._cut_all(), self._loop).result()
+    def cut(self) -> bool:
+        """Reset every connection, as a failing network does; whether there was any.
+
+        Nothing passes any more after it returns.
+        """
+        return asyncio.run_coroutine_threadsafe(self._cut_all(), self._loop).result()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -134,10 +137,12 @@ class TcpProxy:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
 
-    async def _cut_all(self) -> None:
+    async def _cut_all(self) -> bool:
+        any_open = any(not end.is_closing() for end in self._ends)
         for end in self._ends:
             _reset(end)
         await asyncio.sleep(0)  # in which the sockets are closed
+        return any_open
 
     async def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -122,7 +122,8 @@ async def test_a_cut_resets_both_sides_at_once() -> None:
             async with connected(proxy) as (reader, writer):
                 writer.write(b"x")
                 await reader.readexactly(1)
-                proxy.cut()
+                assert proxy.cut()
+                assert not proxy.cut(), "nothing is left to cut"
                 writer.write(b"too late")
                 with pytest.raises(ConnectionResetError):
                     await reader.read()
