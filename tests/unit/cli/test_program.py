@@ -17,6 +17,7 @@ COMMANDS = [
     ["migrate"],
     ["explain"],
     ["tap"],
+    ["doctor"],
     ["dead-letters"],
     ["dead-letters", "list"],
     ["dead-letters", "show"],

@@ -1,5 +1,6 @@
 """Asks the running daemon how it is, at `http.listen`."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -27,7 +28,7 @@ def daemon_facts(listen: str | None) -> DaemonFacts | None:
         )
         metrics = _samples(_get(f"{base}/metrics"))
         return _facts(base, health, stats, metrics)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
         return None  # another program listens there, or none
 
 

@@ -177,8 +177,8 @@ def _pooler() -> Finding:
         "database.pooler",
         "A connection pooler such as pgbouncer stands in front of the server: the session's "
         "process is another than the one that was announced.",
-        "Let it have at least as many server connections as a daemon opens, and allow prepared "
-        "statements in transaction mode (pgbouncer: max_prepared_statements).",
+        "Let it have as many server connections as a daemon opens; docs/pgbouncer.md says how it "
+        "has to be set.",
     )
 
 

@@ -16,7 +16,7 @@ def spool_facts(spool: Path) -> SpoolFacts:
     try:
         owner = _name(folder.stat().st_uid)
         file_owner = _owner(spool)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return SpoolFacts(folder=str(folder), visible=True, user=user)
     except OSError:
         return SpoolFacts(folder=str(folder), visible=False, user=user)
