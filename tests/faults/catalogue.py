@@ -3,6 +3,7 @@
 from tests.faults import (
     boundary_faults,
     broker_faults,
+    clock_faults,
     daemon_faults,
     data_faults,
     database_faults,
@@ -13,6 +14,7 @@ from tests.faults.experiment import Experiment
 CATALOGUES = (
     boundary_faults.catalogue,
     broker_faults.catalogue,
+    clock_faults.catalogue,
     daemon_faults.catalogue,
     data_faults.catalogue,
     database_faults.catalogue,
