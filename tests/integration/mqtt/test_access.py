@@ -15,9 +15,9 @@ from penstock import sandbox
 from penstock.sandbox.endpoints import MQTT_VARIABLE
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt, Tls
-from tests.support.broker_proxy import broker_proxy
 from tests.support.polling import until
 from tests.support.recorder import Recorder, running
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = [
     pytest.mark.asyncio(loop_factories=["uvloop"]),
@@ -101,19 +101,19 @@ async def test_a_client_certificate_and_a_password_open_the_door(
 async def test_a_host_name_that_the_certificate_lacks_is_named(
     access: Callable[..., Mqtt], guarded_broker: sandbox.Broker
 ) -> None:
-    async with broker_proxy(guarded_broker.tls_url, listen_on="127.0.0.2") as proxy:
-        detail = await detail_of(access(url=proxy.url))
+    with TcpProxy.before(guarded_broker.tls_url, listen_on="127.0.0.2") as proxy:
+        detail = await detail_of(access(url=proxy.through(guarded_broker.tls_url)))
     assert "mqtt.url names the host as the certificate does" in detail
 
 
 async def test_a_host_name_that_the_certificate_lacks_can_be_allowed(
     access: Callable[..., Mqtt], guarded_broker: sandbox.Broker
 ) -> None:
-    async with (
-        broker_proxy(guarded_broker.tls_url, listen_on="127.0.0.2") as proxy,
-        running(access(url=proxy.url, tls={"verify_hostname": False}), ["a"], Recorder()),
-    ):
-        pass
+    with TcpProxy.before(guarded_broker.tls_url, listen_on="127.0.0.2") as proxy:
+        url = proxy.through(guarded_broker.tls_url)
+        trusting = access(url=url, tls={"verify_hostname": False})
+        async with running(trusting, ["a"], Recorder()):
+            pass
 
 
 async def test_an_authority_that_is_not_trusted_is_named(access: Callable[..., Mqtt]) -> None:

@@ -12,10 +12,10 @@ from penstock.clock import SystemClock
 from penstock.mqtt import make_source
 from penstock.mqtt.source import Source
 from penstock.settings.tree import Mqtt
-from tests.support.broker_proxy import broker_proxy
 from tests.support.mqtt_client import mqtt_client, publish
 from tests.support.polling import until
 from tests.support.recorder import Recorder, running
+from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
@@ -90,19 +90,17 @@ async def test_what_is_not_acknowledged_comes_again_and_what_is_acknowledged_doe
     recorder = Recorder()
     sent = numbered(topic_prefix, 15)
     filters = [f"{topic_prefix}/#"]
-    async with (
-        broker_proxy(url) as proxy,
-        running(settings(url=proxy.url), filters, recorder),
-    ):
-        await publish(any_broker.url, sent)
-        await until(lambda: len(recorder.received) >= 15, "all messages")
-        recorder.acknowledge(1, [one.packet_id for one in recorder.received[:10]])
-        # The acknowledgements are at the broker when a later message has come back from it.
-        await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
-        await until(lambda: len(recorder.received) >= 16, "the marker")
-        proxy.cut()
-        await until(lambda: len(recorder.payloads(2)) >= 6, "the rest again")
-        recorder.acknowledge_all(2)
+    with TcpProxy.before(url) as proxy:
+        async with running(settings(url=proxy.through(url)), filters, recorder):
+            await publish(any_broker.url, sent)
+            await until(lambda: len(recorder.received) >= 15, "all messages")
+            recorder.acknowledge(1, [one.packet_id for one in recorder.received[:10]])
+            # The acknowledgements are at the broker when a later message has come back from it.
+            await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
+            await until(lambda: len(recorder.received) >= 16, "the marker")
+            proxy.cut()
+            await until(lambda: len(recorder.payloads(2)) >= 6, "the rest again")
+            recorder.acknowledge_all(2)
     assert recorder.payloads(2) == [*payloads(sent[10:]), b"marker"]
 
 
@@ -112,22 +110,20 @@ async def test_an_acknowledgement_for_an_old_connection_is_dropped(
     recorder = Recorder()
     sent = numbered(topic_prefix, 10)
     filters = [f"{topic_prefix}/#"]
-    async with (
-        broker_proxy(url) as proxy,
-        running(settings(url=proxy.url), filters, recorder) as source,
-    ):
-        await publish(any_broker.url, sent)
-        await until(partial(has, recorder, 10), "all messages")
-        proxy.cut()
-        source.acknowledge(1, list(range(1, 200)))
-        await until(partial(has, recorder, 20), "all messages again")
-        source.acknowledge(1, list(range(1, 200)))
-        # Had that been sent, the broker would have it when a later message has come back from it.
-        await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
-        await until(partial(has, recorder, 21), "the marker")
-        proxy.cut()
-        await until(partial(has, recorder, 32), "all messages once more")
-        recorder.acknowledge_all(3)
+    with TcpProxy.before(url) as proxy:
+        async with running(settings(url=proxy.through(url)), filters, recorder) as source:
+            await publish(any_broker.url, sent)
+            await until(partial(has, recorder, 10), "all messages")
+            proxy.cut()
+            source.acknowledge(1, list(range(1, 200)))
+            await until(partial(has, recorder, 20), "all messages again")
+            source.acknowledge(1, list(range(1, 200)))
+            # Had that been sent, the broker would have it when a later message has come back.
+            await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
+            await until(partial(has, recorder, 21), "the marker")
+            proxy.cut()
+            await until(partial(has, recorder, 32), "all messages once more")
+            recorder.acknowledge_all(3)
     assert recorder.payloads(3) == [*payloads(sent), b"marker"]
 
 
@@ -232,17 +228,15 @@ async def test_a_paused_source_holds_the_sender_back_at_qos_0(
     recorder = Recorder()
     large = [(f"{topic_prefix}/a", b"x" * 250_000)] * 200
     filters = [f"{topic_prefix}/#"]
-    async with (
-        broker_proxy(url) as proxy,
-        running(settings(url=proxy.url), filters, recorder) as source,
-    ):
-        source.pause()
-        await publish(any_broker.url, large, qos=0)
-        before = -1
-        while proxy.bytes_to_client != before:
-            before = proxy.bytes_to_client
-            await asyncio.sleep(0.3)
-        assert proxy.bytes_to_client < 25_000_000, "half of it is far more than sockets hold"
+    with TcpProxy.before(url) as proxy:
+        async with running(settings(url=proxy.through(url)), filters, recorder) as source:
+            source.pause()
+            await publish(any_broker.url, large, qos=0)
+            before = -1
+            while proxy.bytes_to_client != before:
+                before = proxy.bytes_to_client
+                await asyncio.sleep(0.3)
+            assert proxy.bytes_to_client < 25_000_000, "half of it is far more than sockets hold"
     assert recorder.received == []
 
 
@@ -253,19 +247,19 @@ async def test_a_source_that_is_paused_reconnects_and_waits_to_be_resumed(
     recorder = Recorder(acknowledging=True)
     sent = numbered(topic_prefix, 30)
     filters = [f"{topic_prefix}/#"]
-    async with (
-        broker_proxy(url) as proxy,
-        running(settings(url=proxy.url, keepalive_seconds=2), filters, recorder) as source,
-    ):
-        source.pause()
-        await publish(any_broker.url, sent)
-        proxy.cut()
-        # Nobody reads, so it is the next ping that finds the connection broken.
-        await until(lambda: recorder.connections == [1, 2], "a second connection")
-        await asyncio.sleep(0.1)  # in which a source that does not pause would deliver
-        assert recorder.received == []
-        source.resume()
-        await until(lambda: len(recorder.received) >= 30, "all messages")
+    with TcpProxy.before(url) as proxy:
+        async with running(
+            settings(url=proxy.through(url), keepalive_seconds=2), filters, recorder
+        ) as source:
+            source.pause()
+            await publish(any_broker.url, sent)
+            proxy.cut()
+            # Nobody reads, so it is the next ping that finds the connection broken.
+            await until(lambda: recorder.connections == [1, 2], "a second connection")
+            await asyncio.sleep(0.1)  # in which a source that does not pause would deliver
+            assert recorder.received == []
+            source.resume()
+            await until(lambda: len(recorder.received) >= 30, "all messages")
     assert recorder.payloads() == payloads(sent)
 
 
@@ -303,16 +297,16 @@ async def test_retained_messages_come_as_configured(
     recorder = Recorder(acknowledging=True)
     await publish(any_broker.url, [(f"{topic_prefix}/old", b"old")], retain=True)
     filters = [f"{topic_prefix}/#"]
-    async with (
-        broker_proxy(url) as proxy,
-        running(settings(url=proxy.url, retained=retained), filters, recorder) as source,
-    ):
-        for connection in (1, 2):
-            await until(partial(is_subscribed, source, connection), "subscribed")
-            await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
-            due = first + (connection - 1) * (1 + second)
-            await until(partial(has, recorder, due + 1), "the marker")
-            proxy.cut()
+    with TcpProxy.before(url) as proxy:
+        # At QoS 0, at which nothing comes again because its acknowledgement was cut off.
+        wanted = settings(url=proxy.through(url), retained=retained, qos=0)
+        async with running(wanted, filters, recorder) as source:
+            for connection in (1, 2):
+                await until(partial(is_subscribed, source, connection), "subscribed")
+                await publish(any_broker.url, [(f"{topic_prefix}/marker", b"marker")])
+                due = first + (connection - 1) * (1 + second)
+                await until(partial(has, recorder, due + 1), "the marker")
+                proxy.cut()
     assert recorder.payloads(1) == [b"old"] * first + [b"marker"]
     assert recorder.payloads(2) == [b"old"] * second + [b"marker"]
 
