@@ -6,6 +6,7 @@ by family and never by library:
 * `ConfigError`: the operator's to mend; the process does not start.
 * `Rejected`: one message is bad; it becomes a dead letter and nothing else is harmed.
 * `Retryable`: the outside is unwell; the same work may succeed later.
+* `Refused`: so, too, but not before a person has done something about it.
 * `PoisonError`: the database refuses the data of a batch; the batch is bisected.
 * `FatalError`: going on would do harm or can never succeed.
 """
@@ -50,6 +51,31 @@ class Reason(StrEnum):
     """Penstock itself failed on this message: a bug, logged with its traceback."""
 
 
+class Refusal(StrEnum):
+    """What a person has to see to before the database takes batches; values of a metric label."""
+
+    LOGIN = "login"
+    """The user or the password is not accepted."""
+    DATABASE = "database"
+    """The database does not exist."""
+    PERMISSION = "permission"
+    """The role lacks a privilege."""
+    SCHEMA = "schema"
+    """The schema is not the one that this version writes to."""
+    READ_ONLY = "read_only"
+    """The database takes no writes at all."""
+    DISK_FULL = "disk_full"
+    """The server's disk is full."""
+    UNSUPPORTED = "unsupported"
+    """The server does not do what it is asked, with any reading."""
+    SERVER_FAULT = "server_fault"
+    """The server reports a fault of its own or in its files."""
+    DEAD_LETTERS = "dead_letters"
+    """It refuses what should become a dead letter."""
+    UNKNOWN = "unknown"
+    """It refuses for a reason that Penstock does not know."""
+
+
 class PenstockError(Exception):
     """Base of every error that Penstock raises on purpose."""
 
@@ -69,6 +95,17 @@ class Rejected(PenstockError):  # noqa: N818 - a verdict about a message, not a 
 
 class Retryable(PenstockError):  # noqa: N818 - a family, read as "is retryable"
     """The outside did not do the work now; nothing was lost and the same call may succeed later."""
+
+
+class Refused(Retryable):
+    """The outside will not do the work until a person acts; the text says how.
+
+    It is tried again all the same, so that mending it is enough and nobody restarts anything.
+    """
+
+    def __init__(self, refusal: Refusal, text: str) -> None:
+        super().__init__(text)
+        self.refusal = refusal
 
 
 class PoisonError(PenstockError):

@@ -342,8 +342,8 @@ def test_a_daemon_that_does_not_migrate_waits_for_whoever_does(
     )
     daemon.start(ready=False)
     try:
-        wait_until(lambda: bool(daemon.events("database_unavailable")), "the schema is missed")
-        assert "penstock migrate" in daemon.events("database_unavailable")[0]["error"]
+        wait_until(lambda: bool(daemon.events("database_refuses")), "the schema is missed")
+        assert "penstock migrate" in daemon.events("database_refuses")[0]["reason"]
         assert daemon.get("/health/ready")[0] == 503
         assert not daemon.events("mqtt_connected"), "nothing is read that could not be stored"
         assert penstock("migrate", "--config", str(daemon.config)).status == 0

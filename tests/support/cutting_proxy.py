@@ -19,6 +19,8 @@ class CuttingProxy:
         self.cuts = 0
         self.hangs = False
         """Whether nothing is passed on any more, while the connections stay."""
+        self.hangs_at: bytes | None = None
+        """What the client says that nothing is passed on from."""
         self._answering: list[asyncio.Task[None]] = []
 
     @property
@@ -42,6 +44,8 @@ class CuttingProxy:
         answers = asyncio.create_task(self._answer(server, to_client))
         self._answering.append(answers)
         while data := await client.read(65_536):
+            if self.hangs_at is not None and self.hangs_at in data:
+                self.hangs = True
             if self.hangs:
                 continue
             kept = data if self.bytes_left is None else data[: self.bytes_left]

@@ -19,7 +19,7 @@ from penstock import __version__
 from penstock.app.flow import Flow
 from penstock.backoff import Backoff
 from penstock.clock import Clock, SystemClock
-from penstock.errors import PenstockError, Retryable
+from penstock.errors import FatalError, PenstockError, Refusal, Refused, Retryable
 from penstock.http.server import HttpServer
 from penstock.observability.imbalance import StandingImbalance
 from penstock.observability.levels import Levels, SpoolLevels
@@ -144,6 +144,7 @@ class Daemon:
             settings, self._store, self._database_answers, self._admitted, self._metrics, clock
         )
         self._schema_ready = False
+        self._schema_fault = ""
         self._movers: list[asyncio.Task[None]] = []
         self._imbalance = StandingImbalance(self._metrics.ledger)
 
@@ -220,23 +221,42 @@ class Daemon:
             except Retryable as error:
                 self._metrics.retries[Retry.DATABASE_CONNECT] += 1
                 delay_seconds = backoff.next_seconds()
-                log.warning(
-                    "database_unavailable",
-                    error=str(error),
-                    retry_in_seconds=round(delay_seconds, 2),
-                )
+                self._schema_failed(error, delay_seconds)
                 await asyncio.sleep(delay_seconds)
             else:
-                self._schema_ready = True
+                self._schema_ready, self._schema_fault = True, ""
                 return
 
+    def _schema_failed(self, error: Retryable, delay_seconds: float) -> None:
+        """Log it; what a person has to see to once, as an error."""
+        news, self._schema_fault = str(error) != self._schema_fault, str(error)
+        if not isinstance(error, Refused):
+            log.warning(
+                "database_unavailable", error=str(error), retry_in_seconds=round(delay_seconds, 2)
+            )
+            return
+        self._metrics.storage.refusals[error.refusal] += 1
+        if news:
+            log.error("database_refuses", cause=error.refusal.value, reason=str(error))
+
     async def _prepare_schema(self) -> None:
-        """Bring the schema up to date, or see that somebody else has."""
+        """Bring the schema up to date, or see that somebody else has.
+
+        Errors: `Retryable`. Not even a schema that is newer than this version ends the daemon: what
+        it receives goes to the spool, or waits at the broker, until a person has chosen a way.
+        """
         storage = self._settings.storage
-        if storage.migrate_on_start:
-            log.info("schema_ready", applied=await migrate(storage.dsn))
-        elif missing := await pending(storage.dsn):
-            raise Retryable(f"run `penstock migrate`: the schema lacks {', '.join(missing)}")
+        limit_seconds = storage.timeout_seconds
+        try:
+            if storage.migrate_on_start:
+                applied = await migrate(storage.dsn, answer_seconds=limit_seconds)
+                log.info("schema_ready", applied=applied)
+            elif missing := await pending(storage.dsn, answer_seconds=limit_seconds):
+                raise Refused(
+                    Refusal.SCHEMA, f"run `penstock migrate`: the schema lacks {', '.join(missing)}"
+                )
+        except FatalError as error:
+            raise Refused(Refusal.SCHEMA, str(error)) from error
 
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
@@ -259,6 +279,8 @@ class Daemon:
     @property
     def _database_detail(self) -> str:
         """Why the database stores nothing; empty when it does."""
+        if self._schema_fault:
+            return self._schema_fault
         if not self._store.status.connected:
             return self._store.status.detail
         if self._flow.spool is not None and not self._flow.breaker.closed:

@@ -146,6 +146,12 @@ def _storage_families(metrics: Metrics) -> Iterator[Family]:
         "Single readings that the database refused.",
         storage.poison_readings,
     )
+    yield counter(
+        "penstock_database_refusals_total",
+        "Attempts that failed for what a person has to see to.",
+        "cause",
+        storage.refusals,
+    )
     yield histogram("penstock_batch_rows", "Readings of each batch stored.", metrics.batch_rows)
     yield histogram(
         "penstock_batch_store_seconds",
@@ -186,7 +192,7 @@ def _level_families(levels: Levels) -> Iterator[Family]:
         ),
         (
             "database_connected",
-            "1 while the last use of the database succeeded.",
+            "1 while the database answers and takes batches.",
             levels.database_connected,
         ),
         ("building_rows", "Rows in the batch being built.", levels.building_rows),

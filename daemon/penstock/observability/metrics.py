@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from penstock.clock import Clock
-from penstock.errors import Reason
+from penstock.errors import Reason, Refusal
 from penstock.observability.histogram import Histogram
 from penstock.observability.ledger import Ledger
 from penstock.observability.rates import Rate
@@ -92,7 +92,7 @@ class IntakeCounts(msgspec.Struct):
 
 
 class StorageCounts(msgspec.Struct):
-    """What went to the database, in batches."""
+    """What went to the database, in batches, and what it refused."""
 
     staging_batches: int = 0
     """Batches that met a reading that was there already and took the path that skips duplicates."""
@@ -102,6 +102,8 @@ class StorageCounts(msgspec.Struct):
     """Batches, or parts of one, cut in two to find a reading that the database refuses."""
     poison_readings: int = 0
     """Single readings that the database refused."""
+    refusals: dict[Refusal, int] = msgspec.field(default_factory=lambda: dict.fromkeys(Refusal, 0))
+    """Attempts that failed for what a person has to see to."""
 
 
 class SpoolCounts:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import msgspec
 import structlog
 
-from penstock.errors import FatalError, PoisonError, Reason
+from penstock.errors import PoisonError, Reason, Refusal, Refused
 from penstock.model import Batch, DeadLetter
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
@@ -51,7 +51,7 @@ async def store_whole(store: StorePart, batch: Batch, counts: StorageCounts) -> 
 async def store_around_poison(store: StorePart, batch: Batch, error: PoisonError) -> Outcome:
     """Store all of `batch`, which was refused with `error`, turning poison rows into dead letters.
 
-    Errors: as `store_whole`, and `FatalError` when the dead letters themselves are refused.
+    Errors: as `store_whole`, and `Refused` when the dead letters themselves are.
     """
     return await _Bisection(store, batch).run(error)
 
@@ -69,8 +69,9 @@ class _Bisection:
         await self._isolate(0, self._batch.readings, error)
         if self._unsent and (refused := await self._attempt(0, 0)) is not None:
             # Never acknowledged: the broker sends again what could not even become a dead letter.
-            raise FatalError(
-                f"the database refuses dead letters: {refused.detail}; mend its schema"
+            raise Refused(
+                Refusal.DEAD_LETTERS,
+                f"the database refuses dead letters: {refused.detail}; mend its schema",
             )
         return Outcome(self._inserted, self._duplicates, self._letters)
 

@@ -20,7 +20,7 @@ import structlog
 
 from penstock.backoff import Backoff
 from penstock.clock import Clock
-from penstock.errors import FatalError, Retryable
+from penstock.errors import Retryable
 from penstock.model import Batch
 from penstock.observability.metrics import Metrics, Retry
 from penstock.pipeline.bisect import Outcome, store_whole
@@ -92,12 +92,7 @@ class Writer:
         try:
             outcome = await store_whole(self._store_part, batch, self._metrics.storage)
         except Retryable:
-            return False
-        except FatalError as error:
-            if not self._buffer.usable:
-                raise
             self._breaker.failed()
-            log.error("store_impossible", writer=self.name, error=str(error))  # noqa: TRY400
             return False
         self._queue.settle(batch)
         store_seconds = self._clock.monotonic_seconds() - started_seconds

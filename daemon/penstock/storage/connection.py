@@ -1,17 +1,23 @@
-"""Opens connections to the database, all with the same guarantees.
+"""Opens connections to the database, and transactions on them, all with the same guarantees.
 
-What always holds of a connection from here: a commit is durable when it returns, whatever the
+What always holds of a transaction from here: its commit is durable when it returns, whatever the
 role's or the server's default says; and the server itself gives up on a statement when the daemon
-would, so that nothing lingers there after the daemon has hung up. It never pools: whoever opens a
-connection keeps it, and terminates it after any failure whose outcome is unknown.
+would, so that nothing lingers there after the daemon has hung up.
+
+Nothing is left behind in the server's session, neither settings nor prepared statements: behind a
+connection pooler in transaction mode the next transaction may run in another session, and the next
+client in this one. It never pools itself: whoever opens a connection keeps it, and terminates it
+after any failure whose outcome is unknown.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 
 import asyncpg
 
-from penstock.errors import ConfigError, Retryable
+from penstock.errors import ConfigError, PoisonError, Retryable
 from penstock.settings.dsn import place_of
 from penstock.settings.secret import Secret
 from penstock.storage.queries import query
@@ -37,15 +43,48 @@ async def connect(
     limit_seconds = timeout_seconds if statement_seconds is None else statement_seconds
     try:
         async with asyncio.timeout(timeout_seconds):
-            connection = await _connect(dsn, limit_seconds)
-            try:
-                await connection.execute(query("prepare_session"), _milliseconds(limit_seconds))
-            except BaseException:
-                connection.terminate()
-                raise
+            return await _connect(dsn, limit_seconds)
     except OSError as error:
         raise Retryable(_unreachable(dsn, error)) from error
-    return connection
+
+
+@asynccontextmanager
+async def transaction(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+    """Commit what is done inside, durably, or none of it; a statement ends in `limit_seconds`.
+
+    After a refusal by the server it is rolled back and the connection can be used again. Anything
+    else, a timeout for one, leaves the connection in an unknown state.
+    """
+    await _begin(connection, limit_seconds)
+    try:
+        yield
+    except (asyncpg.PostgresError, PoisonError):
+        await _roll_back(connection)
+        raise
+    if (status := await connection.execute("commit")) != "COMMIT":
+        # What the server says when it had given the transaction up before.
+        raise Retryable(f"the transaction was not committed ({status})")
+
+
+@asynccontextmanager
+async def trial(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+    """As `transaction`, but nothing of what is done inside stays."""
+    await _begin(connection, limit_seconds)
+    try:
+        yield
+    finally:
+        await _roll_back(connection)
+
+
+async def _begin(connection: Connection, limit_seconds: float) -> None:
+    # In one round trip, which leaves no place for an argument.
+    await connection.execute(query("begin").format(limit_ms=_milliseconds(limit_seconds)))
+
+
+async def _roll_back(connection: Connection) -> None:
+    # If the connection is gone, what has ended it is the error to be told of.
+    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await connection.execute("rollback")
 
 
 def _unreachable(dsn: Secret, error: OSError) -> str:
@@ -59,6 +98,7 @@ async def _connect(dsn: Secret, limit_seconds: float) -> Connection:
         return await asyncpg.connect(
             dsn.reveal(),
             command_timeout=limit_seconds,
+            statement_cache_size=0,
             server_settings={"application_name": APPLICATION_NAME},
         )
     except asyncpg.ClientConfigurationError as error:
@@ -68,5 +108,6 @@ async def _connect(dsn: Secret, limit_seconds: float) -> Connection:
         raise ConfigError("storage.dsn: not a DSN that can be read") from None
 
 
-def _milliseconds(seconds: float) -> str:
-    return str(min(round(seconds * 1000), 2**31 - 1))
+def _milliseconds(seconds: float) -> int:
+    # To PostgreSQL 0 is no limit at all.
+    return min(max(1, round(seconds * 1000)), 2**31 - 1)

@@ -12,7 +12,7 @@ import msgspec
 
 from penstock.errors import Reason
 from penstock.settings.secret import Secret
-from penstock.storage.connection import Connection, connect
+from penstock.storage.connection import Connection, connect, transaction
 from penstock.storage.queries import query
 from penstock.storage.verdict import judged
 
@@ -58,14 +58,15 @@ class DeadLetters:
     Errors of every method: `Retryable` when the database is unwell.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, limit_seconds: float) -> None:
         self._connection = connection
+        self._limit_seconds = limit_seconds
 
     async def newest(
         self, selection: Selection, limit: int, *, below_id: int | None = None
     ) -> Sequence[StoredDeadLetter]:
         """The newest that match, newest first, at most `limit`; those with ids below `below_id`."""
-        with judged():
+        async with self._transaction():
             rows = await self._connection.fetch(
                 query("list_dead_letters"), *msgspec.structs.astuple(selection), below_id, limit
             )
@@ -82,7 +83,7 @@ class DeadLetters:
 
     async def count(self, selection: Selection) -> int:
         """How many match."""
-        with judged():
+        async with self._transaction():
             matching: int = await self._connection.fetchval(
                 query("count_dead_letters"), *msgspec.structs.astuple(selection)
             )
@@ -90,13 +91,13 @@ class DeadLetters:
 
     async def get(self, dead_letter_id: int) -> StoredDeadLetter | None:
         """The one with this id, if there is one."""
-        with judged():
+        async with self._transaction():
             row = await self._connection.fetchrow(query("get_dead_letter"), dead_letter_id)
         return None if row is None else StoredDeadLetter(*row)
 
     async def mark_replayed(self, ids: Sequence[int]) -> int:
         """Mark those that are new as replayed now, and say how many that were."""
-        with judged():
+        async with self._transaction():
             marked: int = await self._connection.fetchval(
                 query("mark_dead_letters_replayed"), list(ids)
             )
@@ -110,11 +111,17 @@ class DeadLetters:
         return purged
 
     async def _purge_some(self, selection: Selection) -> int:
-        with judged():
+        async with self._transaction():
             rows: int = await self._connection.fetchval(
                 query("purge_dead_letters"), *msgspec.structs.astuple(selection), PURGE_ROWS
             )
         return rows
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        with judged():
+            async with transaction(self._connection, self._limit_seconds):
+                yield
 
 
 @asynccontextmanager
@@ -123,6 +130,6 @@ async def open_dead_letters(dsn: Secret, timeout_seconds: float) -> AsyncIterato
     with judged():
         connection = await connect(dsn, timeout_seconds)
     try:
-        yield DeadLetters(connection)
+        yield DeadLetters(connection, timeout_seconds)
     finally:
         connection.terminate()

@@ -20,7 +20,7 @@ from penstock.clock import Clock
 from penstock.errors import PoisonError, Retryable
 from penstock.model import Batch, SeriesIndex
 from penstock.settings.tree import Storage
-from penstock.storage.connection import Connection, connect
+from penstock.storage.connection import Connection, connect, transaction
 from penstock.storage.copy_format import POSTGRES_EPOCH_US, encode_columns
 from penstock.storage.newest import NEVER, Newest, Taken
 from penstock.storage.queries import query
@@ -109,9 +109,9 @@ class Latest:
     async def _write(self, index: SeriesIndex, taken: Taken) -> None:
         connection = await self._connected()
         while missing := index.unresolved(taken.series):
-            await resolve(connection, index, missing)
+            await resolve(connection, index, missing, self._settings.timeout_seconds)
         data = _encode(index, taken)
-        async with connection.transaction():
+        async with transaction(connection, self._settings.timeout_seconds):
             await connection.execute(query("create_latest_staging"))
             await connection.copy_to_table(
                 "penstock_latest",

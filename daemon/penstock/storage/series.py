@@ -10,36 +10,35 @@ from collections.abc import Sequence
 
 from penstock.errors import Retryable
 from penstock.model import SeriesIndex
-from penstock.storage.connection import Connection
+from penstock.storage.connection import Connection, transaction
 from penstock.storage.queries import query
 
 SERIES_AT_ONCE = 5_000
 """So many are found or created together, and kept even if there is no time for the next."""
 
 
-async def resolve(connection: Connection, index: SeriesIndex, numbers: Sequence[int]) -> None:
-    """Fill in `index.ids` for the series with these numbers.
+async def resolve(
+    connection: Connection, index: SeriesIndex, numbers: Sequence[int], limit_seconds: float
+) -> None:
+    """Fill in `index.ids` for the series with these numbers; a statement has `limit_seconds`.
 
     Errors: those of the driver, to be judged by the caller; `Retryable` when a series vanished as
     soon as it had been created.
     """
     for start in range(0, len(numbers), SERIES_AT_ONCE):
-        await _resolve_some(connection, index, numbers[start : start + SERIES_AT_ONCE])
+        some = numbers[start : start + SERIES_AT_ONCE]
+        missing = await _find(connection, index, some)
+        if missing:
+            async with transaction(connection, limit_seconds):
+                await _create(connection, index, missing)
+                missing = await _find(connection, index, missing)
+        if missing:
+            raise Retryable(f"{len(missing)} series were deleted while they were being created")
 
 
 def forget(index: SeriesIndex) -> None:
     """Make all series be asked for anew, because another database may answer from now on."""
     index.ids[:] = SeriesIndex.UNRESOLVED
-
-
-async def _resolve_some(connection: Connection, index: SeriesIndex, numbers: Sequence[int]) -> None:
-    missing = await _find(connection, index, numbers)
-    if missing:
-        async with connection.transaction():
-            await _create(connection, index, missing)
-            missing = await _find(connection, index, missing)
-    if missing:
-        raise Retryable(f"{len(missing)} series were deleted while they were being created")
 
 
 async def _find(connection: Connection, index: SeriesIndex, numbers: Sequence[int]) -> list[int]:

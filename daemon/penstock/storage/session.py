@@ -11,26 +11,33 @@ it is moved to a time soon after, which follows from its value, so that it is fo
 delivered again. Devices whose clock is coarse send such readings, and so do several daemons that
 stamp readings without a time.
 
+Some refusals may be of the place where a reading belongs, a chunk that was frozen for one, or of
+everything. Then a reading at the present time is tried and taken back: if that is accepted and the
+batch is not, a second time, it is its data that is refused, which would else hold up all batches
+after it for ever.
+
 What always holds: all of a batch is committed in one transaction or none of it is. Errors are those
 of the driver; after any but a refusal of the data the connection is in an unknown state and not to
 be used.
 """
 
-from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import asyncpg
+import msgspec
 import numpy as np
 
 from penstock.errors import PoisonError
-from penstock.model import Batch
+from penstock.model import Batch, NumberColumns, TextColumns
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
-from penstock.storage.connection import Connection
+from penstock.storage.connection import Connection, transaction, trial
 from penstock.storage.queries import query
 from penstock.storage.rows import Rows
 from penstock.storage.series import resolve
+from penstock.storage.verdict import Family, refusal_of_place, verdict_of
 from penstock.storage.write_set import Copy, WriteSet
 
 STAGING_PREFIX: Final = "penstock_"
@@ -53,9 +60,11 @@ class Committed(NamedTuple):
 class Session:
     """A connection for whoever stores batches, one at a time."""
 
-    def __init__(self, connection: Connection, counts: StorageCounts) -> None:
+    def __init__(self, connection: Connection, counts: StorageCounts, limit_seconds: float) -> None:
+        """`limit_seconds` is what the server gives a statement."""
         self._connection = connection
         self._counts = counts
+        self._limit_seconds = limit_seconds
         self._expects_duplicates = False
 
     @property
@@ -76,46 +85,77 @@ class Session:
         await self._connection.execute("select")
 
     async def commit(self, batch: Batch) -> Committed:
-        """Commit a batch, resolving its new series first."""
+        """Commit a batch, resolving its new series first.
+
+        Errors: `PoisonError` when the database refuses the place of a reading, and others at that.
+        """
         await self._resolve_series(batch)
         write_set = WriteSet(batch)
-        return Committed(await self._write(write_set), write_set.numbers, write_set.texts)
+        try:
+            stored = await self._write(write_set)
+        except asyncpg.PostgresError as error:
+            if not _may_be_of_the_place(error) or not await self._takes_readings(batch):
+                raise
+            stored = await self._write_again(write_set)
+        return Committed(stored, write_set.numbers, write_set.texts)
 
     async def _resolve_series(self, batch: Batch) -> None:
         series = np.concatenate([batch.numbers.series, batch.texts.series])
         # Again, if another session had to forget all numbers while this one was waiting.
         while missing := batch.index.unresolved(series):
-            await resolve(self._connection, batch.index, missing)
+            await resolve(self._connection, batch.index, missing, self._limit_seconds)
 
     async def _write(self, write_set: WriteSet) -> Stored:
         if write_set.rows and self._expects_duplicates:
             return await self._write_staged(write_set)
         try:
-            await self._write_plain(write_set.copies())
+            await self._write_plain(write_set)
         except asyncpg.UniqueViolationError:
             return await self._write_staged(write_set)
         return write_set.all_inserted()
 
-    async def _write_plain(self, copies: Sequence[Copy]) -> None:
-        if len(copies) == 1:
-            # A statement is a transaction by itself: no round trips for BEGIN and COMMIT.
-            await self._copy(copies[0])
-        elif copies:
-            async with self._connection.transaction():
-                for copy in copies:
-                    await self._copy(copy)
+    async def _write_again(self, write_set: WriteSet) -> Stored:
+        """Write what was refused, other readings being accepted: it may have been for a moment."""
+        try:
+            return await self._write(write_set)
+        except asyncpg.PostgresError as error:
+            if _may_be_of_the_place(error):
+                raise refusal_of_place(error) from error
+            raise
+
+    async def _write_plain(self, write_set: WriteSet) -> None:
+        async with transaction(self._connection, self._limit_seconds):
+            for copy in write_set.copies():
+                await self._copy(copy)
 
     async def _write_staged(self, write_set: WriteSet) -> Stored:
         self._counts.staging_batches += 1
-        async with self._connection.transaction():
-            await self._connection.execute(query("create_staging"))
-            numbers = await self._insert_staged(write_set.readings, write_set.numbers)
-            texts = await self._insert_staged(write_set.readings_text, write_set.texts)
+        async with transaction(self._connection, self._limit_seconds):
+            stored = await self._stage(write_set)
             if write_set.dead_letters is not None:
                 await self._copy(write_set.dead_letters)
-        stored = write_set.inserted(numbers, texts)
         self._expects_duplicates = sum(stored.inserted.values()) < write_set.rows
         return stored
+
+    async def _takes_readings(self, batch: Batch) -> bool:
+        """Whether the first reading would be accepted now, with the dead letters, either way."""
+        now_us = await self._connection.fetchval(query("now_us"))
+        try:
+            async with trial(self._connection, self._limit_seconds):
+                await self._stage(WriteSet(_at(batch, now_us)))
+                # It is at this microsecond that another reading stands, which is an answer, too.
+                with suppress(asyncpg.UniqueViolationError):
+                    for copy in WriteSet(_at(batch, now_us + 1)).copies():
+                        await self._copy(copy)
+        except asyncpg.PostgresError as error:
+            return verdict_of(error.sqlstate or "").family is Family.POISON
+        return True
+
+    async def _stage(self, write_set: WriteSet) -> Stored:
+        await self._connection.execute(query("create_staging"))
+        numbers = await self._insert_staged(write_set.readings, write_set.numbers)
+        texts = await self._insert_staged(write_set.readings_text, write_set.texts)
+        return write_set.inserted(numbers, texts)
 
     async def _insert_staged(self, copy: Copy | None, rows: Rows) -> list[tuple[int, int]]:
         """Insert what is new of the rows, and return how many of each series that was."""
@@ -154,6 +194,22 @@ class Session:
             columns=copy.columns,
             format="binary",
         )
+
+
+def _may_be_of_the_place(error: asyncpg.PostgresError) -> bool:
+    return verdict_of(error.sqlstate or "").family is Family.PLACE
+
+
+def _at(batch: Batch, ts_us: int) -> Batch:
+    """A batch without all but its first numeric and its first text reading, at another time."""
+    numbers, texts = batch.numbers.rows(0, 1), batch.texts.rows(0, 1)
+    return msgspec.structs.replace(
+        batch,
+        numbers=NumberColumns(
+            numbers.series, np.full_like(numbers.ts_us, ts_us), numbers.value, numbers.quality
+        ),
+        texts=TextColumns(texts.series, np.full_like(texts.ts_us, ts_us), texts.value),
+    )
 
 
 def _moment(ts_us: np.int64) -> datetime:

@@ -1,6 +1,16 @@
-"""What is known of the database's health, for people and for the health answer."""
+"""What is known of the database's health, for people and for the health answer.
+
+What always holds: a database that answers and still refuses batches is not called well before it
+has taken one; and what a person has to see to is said once, as an error, until all is well again.
+"""
 
 import msgspec
+import structlog
+
+from penstock.errors import Refused, Retryable
+from penstock.observability.metrics import StorageCounts
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseStatus(msgspec.Struct, frozen=True):
@@ -13,3 +23,59 @@ class DatabaseStatus(msgspec.Struct, frozen=True):
 
 CONNECTED = DatabaseStatus(connected=True, detail="connected")
 NOT_YET = DatabaseStatus(connected=False, detail="not connected yet")
+
+
+class Standing:
+    """Told of all that is asked of the database; knows how it is."""
+
+    def __init__(self, counts: StorageCounts) -> None:
+        self._counts = counts
+        self._refusal: DatabaseStatus | None = None
+        self._complaints: set[str] = set()
+        self._was_well = False
+        self.reached = NOT_YET
+        """Whether it answers, which it may while it refuses batches."""
+
+    @property
+    def status(self) -> DatabaseStatus:
+        """Whether it answers and takes batches."""
+        if self.reached.connected and self._refusal is not None:
+            return self._refusal
+        return self.reached
+
+    def answered(self) -> None:
+        """It gave a sign of life."""
+        self.reached = CONNECTED
+        self._settle()
+
+    def took_batch(self) -> None:
+        """It stored a batch, or looked at its data and refused that."""
+        self._refusal = None
+        self.answered()
+
+    def failed(self, error: Retryable) -> None:
+        """It did not do what was asked."""
+        self.reached = DatabaseStatus(connected=False, detail=str(error))
+        if isinstance(error, Refused):
+            self._complain(error)
+        elif self._was_well:
+            log.warning("database_unavailable", reason=str(error))
+        self._was_well = False
+
+    def failed_to_store(self, error: Retryable) -> None:
+        """It did not take a batch; when it refused to, it may answer everything else."""
+        self.failed(error)
+        if isinstance(error, Refused):
+            self._refusal = self.reached
+
+    def _complain(self, error: Refused) -> None:
+        self._counts.refusals[error.refusal] += 1
+        if error.refusal not in self._complaints:
+            self._complaints.add(error.refusal)
+            log.error("database_refuses", cause=error.refusal.value, reason=str(error))
+
+    def _settle(self) -> None:
+        if self.status.connected and not self._was_well:
+            self._was_well = True
+            self._complaints.clear()
+            log.info("database_connected")

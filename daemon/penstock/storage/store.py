@@ -15,9 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 from weakref import WeakSet
 
-import structlog
-
-from penstock.errors import PoisonError, Retryable
+from penstock.errors import PoisonError, Refusal, Refused, Retryable
 from penstock.model import Batch, SeriesIndex
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
@@ -25,11 +23,9 @@ from penstock.settings.tree import Storage
 from penstock.storage.connection import connect
 from penstock.storage.latest import Latest
 from penstock.storage.series import forget
-from penstock.storage.session import Session
-from penstock.storage.status import CONNECTED, NOT_YET, DatabaseStatus
+from penstock.storage.session import Committed, Session
+from penstock.storage.status import DatabaseStatus, Standing
 from penstock.storage.verdict import judged
-
-log = structlog.get_logger(__name__)
 
 FAREWELL_SECONDS = 1.0
 """For all connections together: a shutdown does not wait for a database that hangs."""
@@ -50,24 +46,34 @@ class TimescaleStore:
         self._idle: list[Session] = []
         self._indexes: WeakSet[SeriesIndex] = WeakSet()
         self._numbers_in_doubt = False
-        self._status = NOT_YET
+        self._standing = Standing(counts)
 
     @property
     def status(self) -> DatabaseStatus:
-        """How the database is, as far as is known without asking."""
-        if self._status.connected and self._idle and all(each.closed for each in self._idle):
-            return DatabaseStatus(connected=False, detail="the connection was lost")
-        return self._status
+        """Whether the database answers and takes batches, as far as is known without asking."""
+        return self._unless_lost(self._standing.status)
 
     async def check(self) -> DatabaseStatus:
-        """How the database is, having asked it for a sign of life."""
-        with suppress(Retryable):
+        """Whether the database answers, having asked it for a sign of life."""
+        try:
             await self._use_session(Session.ping)
-        return self.status
+        except Retryable as error:
+            self._standing.failed(error)
+        else:
+            self._standing.answered()
+        return self._unless_lost(self._standing.reached)
 
     async def store(self, batch: Batch) -> Stored:
         self._indexes.add(batch.index)
-        committed = await self._use_session(lambda session: session.commit(batch))
+        try:
+            committed = await self._commit(batch)
+        except PoisonError:
+            self._standing.took_batch()
+            raise
+        except Retryable as error:
+            self._standing.failed_to_store(error)
+            raise
+        self._standing.took_batch()
         if self._latest is not None:
             self._latest.note(batch, committed.numbers, committed.texts)
         return committed.stored
@@ -84,19 +90,28 @@ class TimescaleStore:
             for session in sessions:
                 session.terminate()
 
-    async def _use_session(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+    async def _commit(self, batch: Batch) -> Committed:
         try:
-            with judged():
-                async with asyncio.timeout(self._settings.timeout_seconds):
-                    result = await self._use_session_unbounded(work)
-        except Retryable as error:
-            self._learn(DatabaseStatus(connected=False, detail=str(error)))
-            raise
-        except PoisonError:
-            self._learn(CONNECTED)
-            raise
-        self._learn(CONNECTED)
-        return result
+            return await self._use_session(lambda session: session.commit(batch))
+        except PoisonError as error:
+            if batch.readings:
+                raise
+            # What cannot even become a dead letter has no other place: it waits until it can.
+            raise Refused(
+                Refusal.DEAD_LETTERS,
+                "the database refuses dead letters; mend its schema"
+                f" ({error.sqlstate}: {error.detail})",
+            ) from error
+
+    def _unless_lost(self, status: DatabaseStatus) -> DatabaseStatus:
+        if status.connected and self._idle and all(each.closed for each in self._idle):
+            return DatabaseStatus(connected=False, detail="the connection was lost")
+        return status
+
+    async def _use_session(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        with judged():
+            async with asyncio.timeout(self._settings.timeout_seconds):
+                return await self._use_session_unbounded(work)
 
     async def _use_session_unbounded(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
         session = await self._take_session()
@@ -121,7 +136,7 @@ class TimescaleStore:
         connection = await connect(self._settings.dsn, self._settings.timeout_seconds)
         if self._numbers_in_doubt:
             self._forget_numbers()
-        return Session(connection, self._counts)
+        return Session(connection, self._counts, self._settings.timeout_seconds)
 
     def _discard(self, session: Session) -> None:
         session.terminate()
@@ -131,10 +146,3 @@ class TimescaleStore:
         for index in self._indexes:
             forget(index)
         self._numbers_in_doubt = False
-
-    def _learn(self, status: DatabaseStatus) -> None:
-        if status.connected and not self._status.connected:
-            log.info("database_connected")
-        elif self._status.connected and not status.connected:
-            log.warning("database_unavailable", reason=status.detail)
-        self._status = status

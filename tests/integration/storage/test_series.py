@@ -32,7 +32,7 @@ def grid(tenants: int, devices: int, metrics: int) -> list[SeriesKey]:
 
 async def resolve_all(storage: Storage, index: SeriesIndex) -> None:
     connection = await connect(storage.dsn, 20.0)
-    await resolve(connection, index, range(len(index)))
+    await resolve(connection, index, range(len(index)), 20.0)
     await connection.close()
 
 

@@ -310,19 +310,17 @@ async def test_a_connection_cut_in_the_middle_of_copy_stores_nothing_and_is_retr
 
 
 @pytest.mark.parametrize(
-    ("readings", "answer"),
-    [([GOOD], b"COPY 1\0"), ([GOOD, Reading("state", value="on")], b"COMMIT\0")],
-    ids=["one statement", "a transaction"],
+    "readings", [[GOOD], [GOOD, Reading("state", value="on")]], ids=["one table", "two tables"]
 )
 async def test_a_commit_whose_answer_is_lost_is_retried_and_stored_once(
-    storage: Storage, inspect: Database, readings: list[Reading], answer: bytes
+    storage: Storage, inspect: Database, readings: list[Reading]
 ) -> None:
     numbering = Numbering()
     earlier = [reading._replace(ts_us=NOW_US - 1) for reading in readings]
     async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
         store = TimescaleStore(with_dsn(storage, lambda _: proxy.dsn), StorageCounts())
         await store.store(batch(*earlier, numbering=numbering))
-        proxy.cut_instead_of = answer
+        proxy.cut_instead_of = b"COMMIT\0"
         with pytest.raises(Retryable):
             await store.store(batch(*readings, numbering=numbering))
         assert proxy.cuts == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import FatalError, PoisonError, Reason
+from penstock.errors import PoisonError, Reason, Refused
 from penstock.model import Batch, DeadLetter
 from penstock.pipeline.bisect import Outcome, store_around_poison
 from penstock.pipeline.store import Stored
@@ -77,7 +77,7 @@ async def test_dead_letters_that_are_refused_are_never_passed_over(rows: int) ->
                 raise PoisonError("23514", "a check constraint")
             return await super().store(batch)
 
-    with pytest.raises(FatalError, match="refuses dead letters: a check constraint"):
+    with pytest.raises(Refused, match="refuses dead letters: a check constraint"):
         await store_whole(Refusing(set()), batch_of(rows=rows, dead_letters=1))
 
 

@@ -190,7 +190,7 @@ async def test_a_fault_in_the_middle_of_a_bisection_sends_the_whole_batch_to_the
     assert bench.reports == []
 
 
-async def test_what_would_end_the_daemon_is_waited_for_where_there_is_a_spool() -> None:
+async def test_dead_letters_that_are_refused_go_to_the_spool() -> None:
     poison = PoisonError("22003", "out of range")
     # The whole batch, then its dead letter alone.
     store, buffer = ScriptedStore(poison, poison), ScriptedBuffer()

@@ -1,13 +1,15 @@
 import asyncpg
 import pytest
 
-from penstock.errors import PoisonError, Retryable
+from penstock.errors import PoisonError, Refusal, Refused, Retryable
 from penstock.storage.verdict import (
+    UNKNOWN,
     VERDICTS,
     Family,
     is_lost_connection,
     judge,
     judged,
+    refusal_of_place,
     verdict_of,
 )
 
@@ -18,18 +20,54 @@ SQLSTATES = sorted(
 )
 
 
-def error_with(sqlstate: str) -> asyncpg.PostgresError:
-    return asyncpg.PostgresError.new({"C": sqlstate, "M": "what the server says"})
+def error_with(sqlstate: str, severity: str = "ERROR") -> asyncpg.PostgresError:
+    return asyncpg.PostgresError.new({"S": severity, "C": sqlstate, "M": "what the server says"})
 
 
 @pytest.mark.parametrize(
     "sqlstate",
-    ["08006", "25006", "40001", "40P01", "42501", "42P01", "53100", "55P03", "57014", "57P01"],
-)
-def test_a_fault_of_the_surroundings_is_retried(sqlstate: str) -> None:
+    [
+        "08000", "08003", "08006", "23503", "23505", "25P02", "25P03", "40001", "40P01", "53200",
+        "53300", "55006", "55P03", "57014", "57P01", "57P02", "57P03", "57P05", "TS003", "TS503",
+    ],
+)  # fmt: skip
+def test_what_passes_by_itself_is_retried_without_alarm(sqlstate: str) -> None:
     error = judge(error_with(sqlstate))
 
     assert isinstance(error, Retryable)
+    assert not isinstance(error, Refused)
+    assert sqlstate in str(error)
+    assert "what the server says" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "refusal"),
+    [
+        ("08P01", Refusal.SCHEMA),
+        ("0A000", Refusal.UNSUPPORTED),
+        ("0P000", Refusal.PERMISSION),
+        ("22P03", Refusal.SCHEMA),
+        ("25006", Refusal.READ_ONLY),
+        ("26000", Refusal.UNSUPPORTED),
+        ("28000", Refusal.LOGIN),
+        ("28P01", Refusal.LOGIN),
+        ("3D000", Refusal.DATABASE),
+        ("42501", Refusal.PERMISSION),
+        ("42703", Refusal.SCHEMA),
+        ("42P01", Refusal.SCHEMA),
+        ("42P05", Refusal.UNSUPPORTED),
+        ("53100", Refusal.DISK_FULL),
+        ("58030", Refusal.SERVER_FAULT),
+        ("TS001", Refusal.SCHEMA),
+        ("XX000", Refusal.SERVER_FAULT),
+        ("ZZ999", Refusal.UNKNOWN),
+    ],
+)
+def test_what_a_person_has_to_see_to_is_refused(sqlstate: str, refusal: Refusal) -> None:
+    error = judge(error_with(sqlstate))
+
+    assert isinstance(error, Refused)
+    assert error.refusal is refusal
     assert sqlstate in str(error)
     assert "what the server says" in str(error)
 
@@ -47,11 +85,29 @@ def test_a_fault_of_the_data_is_poison_with_its_sqlstate(sqlstate: str) -> None:
 def test_only_what_names_the_data_is_poison(sqlstate: str) -> None:
     poison = verdict_of(sqlstate).family is Family.POISON
 
-    assert poison <= (sqlstate[:2] in {"22", "23", "44", "54", "P0"})
+    assert poison <= (sqlstate[:2] in {"20", "22", "23", "44", "54", "P0"})
 
 
-def test_what_nobody_has_heard_of_is_retried() -> None:
-    assert verdict_of("ZZ999").family is Family.RETRY
+@pytest.mark.parametrize("sqlstate", SQLSTATES)
+def test_what_is_refused_says_what_to_see_to(sqlstate: str) -> None:
+    verdict = verdict_of(sqlstate)
+    named = verdict.refusal is not Refusal.UNKNOWN
+
+    assert named == (verdict.family in {Family.REFUSED, Family.PLACE}) or verdict is UNKNOWN
+
+
+def test_a_poolers_own_errors_are_not_taken_for_those_of_the_schema() -> None:
+    error = judge(error_with("08P01", severity="FATAL"))
+
+    assert not isinstance(error, Refused)
+    assert "pooler" in str(error)
+
+
+def test_a_place_that_refuses_while_others_accept_is_poison() -> None:
+    error = refusal_of_place(error_with("0A000"))
+
+    assert error.sqlstate == "0A000"
+    assert "what the server says" in error.detail
 
 
 @pytest.mark.parametrize("sqlstate", [key for key in VERDICTS if len(key) == 5])

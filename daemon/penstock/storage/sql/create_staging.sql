@@ -1,5 +1,6 @@
 -- Where a batch waits that holds readings which may be there already. The session keeps the tables,
 -- which costs the system catalogues nothing after the first time; each transaction empties them.
+-- A pooler may keep the session longer than this version runs: with other columns, take other names.
 create temporary table if not exists penstock_readings
     (series_id integer, quality smallint, ts timestamptz, value double precision)
 on commit delete rows;
