@@ -10,8 +10,8 @@ from penstock.errors import FatalError, Retryable
 from penstock.settings.secret import Secret
 from penstock.storage.migrate import migrate, pending
 from penstock.storage.migrations import Migration, shipped_migrations
-from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database, as_role
+from tests.support.tcp_proxy import TcpProxy
 
 SHIPPED = [migration.name for migration in shipped_migrations()]
 FIRST = Migration(1, "0001_first.sql", "create table first (a integer)")
@@ -114,10 +114,10 @@ async def test_a_migrator_that_vanishes_midway_lets_the_next_one_in(
     dsn: Secret, inspect: Database
 ) -> None:
     filler = "-- " + "x" * 100_000
-    async with CuttingProxy(dsn.reveal()).run() as proxy:
+    with TcpProxy.before(dsn.reveal()) as proxy:
         proxy.bytes_left = 50_000
         with pytest.raises(Retryable):
-            await migrate(Secret(proxy.dsn), [FIRST._replace(sql=filler)])
+            await migrate(Secret(proxy.through(dsn.reveal())), [FIRST._replace(sql=filler)])
 
     assert await migrate(dsn, [FIRST]) == [FIRST.name]
 
