@@ -8,6 +8,7 @@ from tests.faults import (
     data_faults,
     database_faults,
     database_network_faults,
+    disk_faults,
 )
 from tests.faults.experiment import Experiment
 
@@ -19,6 +20,7 @@ CATALOGUES = (
     data_faults.catalogue,
     database_faults.catalogue,
     database_network_faults.catalogue,
+    disk_faults.catalogue,
 )
 
 EXPERIMENTS: dict[int, Experiment] = dict(
