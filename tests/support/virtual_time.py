@@ -5,6 +5,7 @@ loop, by a thread, is waited for as it is: meanwhile the time stands still.
 """
 
 import asyncio
+import math
 import selectors
 from collections.abc import Callable
 
@@ -27,6 +28,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.monotonic_seconds()
+
+    @property
+    def _clock_resolution(self) -> float:
+        # Or timers would fire a little early, and whoever finds then that it is not yet time, and
+        # waits for the rest, would do so for ever: here no time passes by itself.
+        return math.ulp(self.time())
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """What the system's clock has is of no interest."""
 
 
 class _Selector(selectors.DefaultSelector):

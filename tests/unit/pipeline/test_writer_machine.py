@@ -6,6 +6,7 @@ stands between: the broker, the database and the disk. Time is virtual.
 """
 
 import asyncio
+import math
 import sys
 from collections.abc import Coroutine, Sequence
 from enum import StrEnum
@@ -27,6 +28,7 @@ from penstock.settings.tree import Spool as SpoolSettings
 from tests.support.batches import FIRST_TS_US
 from tests.support.clocks import ManualClock
 from tests.support.model_database import (
+    GIVES_UP_SECONDS,
     ModelDatabase,
     Mood,
     identity_of,
@@ -40,6 +42,8 @@ from tests.support.virtual_time import VirtualTimeLoop
 BATCH_ROWS, QUEUE_ROWS = 4, 16
 READ_MESSAGES = 5
 """What one read of the socket brings at most."""
+PATIENT_SECONDS = 10.0
+"""By then a batch is in the database or in the spool, where that works."""
 LONG_SECONDS = 300.0
 MOMENTS = st.sampled_from([0.0, 0.005, 0.05, 0.5, 2.5, 10.0, 40.0])
 
@@ -128,6 +132,7 @@ class FlowMachine(RuleBasedStateMachine):
             wrapper_class=structlog.stdlib.BoundLogger,
             logger_factory=structlog.stdlib.LoggerFactory(),
         )
+        self.disk_changed_seconds = -math.inf
         self.published = 0
         self.starts = 0
 
@@ -155,7 +160,16 @@ class FlowMachine(RuleBasedStateMachine):
     @rule(seconds=MOMENTS)
     def wait(self, seconds: float) -> None:
         self.run(asyncio.sleep(seconds))
+        if seconds >= PATIENT_SECONDS and self.has_room and self.database.mood is not Mood.SLOW:
+            assert not self.flow.queue.unsettled
         self.run(self.read())
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there has been a spool to turn to for longer than anything waits."""
+        since_seconds = self.clock.monotonic_seconds() - self.disk_changed_seconds
+        well = self.disk.mood is DiskMood.WELL and since_seconds > 2 * GIVES_UP_SECONDS
+        return well and self.settings.spool.path is not None
 
     @rule(mood=st.sampled_from(Mood), ends_what_is_left=st.booleans())
     def database_becomes(self, mood: Mood, ends_what_is_left: bool) -> None:
@@ -164,6 +178,7 @@ class FlowMachine(RuleBasedStateMachine):
 
     @rule(mood=st.sampled_from(DiskMood), ends_what_is_left=st.booleans())
     def disk_becomes(self, mood: DiskMood, ends_what_is_left: bool) -> None:
+        self.disk_changed_seconds = self.clock.monotonic_seconds()
         self.disk.mood = mood
         self.disk.ends_what_is_left = ends_what_is_left
 
@@ -204,6 +219,8 @@ class FlowMachine(RuleBasedStateMachine):
         queue = self.flow.queue
         assert queue.rows == sum(batch.rows for batch in queue.unsettled.values())
         assert list(queue.unsettled) == sorted(queue.unsettled)
+        waiting = [batch.number for batch in queue._waiting]
+        assert waiting == sorted(waiting)
         bound = QUEUE_ROWS if self.settings.spool.path is None else 2 * QUEUE_ROWS
         assert queue.rows < bound + READ_MESSAGES + BATCH_ROWS
 
