@@ -15,10 +15,10 @@ from penstock.settings.secret import Secret
 from penstock.settings.tree import Storage
 from penstock.storage.copy_format import OLDEST_US
 from penstock.storage.store import TimescaleStore
-from tests.support.cutting_proxy import CuttingProxy
 from tests.support.database import Database, as_role
 from tests.support.polling import DEADLINE_SECONDS, until
 from tests.support.readings import NOW_US, Numbering, Reading, batch
+from tests.support.tcp_proxy import TcpProxy
 
 GOOD = Reading()
 LETTER = DeadLetter(
@@ -260,8 +260,8 @@ async def test_a_database_that_does_not_answer_in_time_is_retried_and_leaves_no_
 
 
 async def test_closing_does_not_wait_for_a_database_that_hangs(storage: Storage) -> None:
-    async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
-        patient = Storage(dsn=Secret(proxy.dsn), timeout_seconds=600)
+    with TcpProxy.before(storage.dsn.reveal()) as proxy:
+        patient = Storage(dsn=Secret(proxy.through(storage.dsn.reveal())), timeout_seconds=600)
         store = TimescaleStore(patient, StorageCounts())
         await asyncio.gather(store.store(batch(GOOD)), store.store(batch(Reading("humidity"))))
         proxy.hangs = True
@@ -293,8 +293,8 @@ async def test_a_connection_cut_in_the_middle_of_copy_stores_nothing_and_is_retr
 ) -> None:
     numbering = Numbering()
     readings = [Reading(ts_us=NOW_US + at) for at in range(20_000)]
-    async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
-        store = TimescaleStore(with_dsn(storage, lambda _: proxy.dsn), StorageCounts())
+    with TcpProxy.before(storage.dsn.reveal()) as proxy:
+        store = TimescaleStore(with_dsn(storage, proxy.through), StorageCounts())
         await store.store(batch(Reading(ts_us=NOW_US - 1), numbering=numbering))
 
         proxy.bytes_left = 400_000
@@ -317,10 +317,10 @@ async def test_a_commit_whose_answer_is_lost_is_retried_and_stored_once(
 ) -> None:
     numbering = Numbering()
     earlier = [reading._replace(ts_us=NOW_US - 1) for reading in readings]
-    async with CuttingProxy(storage.dsn.reveal()).run() as proxy:
-        store = TimescaleStore(with_dsn(storage, lambda _: proxy.dsn), StorageCounts())
+    with TcpProxy.before(storage.dsn.reveal()) as proxy:
+        store = TimescaleStore(with_dsn(storage, proxy.through), StorageCounts())
         await store.store(batch(*earlier, numbering=numbering))
-        proxy.cut_instead_of = b"COMMIT\0"
+        proxy.cut_instead_of, proxy.cuts_left = (b"COMMIT\0",), 1
         with pytest.raises(Retryable):
             await store.store(batch(*readings, numbering=numbering))
         assert proxy.cuts == 1
