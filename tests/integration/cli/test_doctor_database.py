@@ -18,6 +18,7 @@ from penstock.settings.secret import Secret
 from penstock.settings.tree import Settings, Storage
 from penstock.storage.connection import connect
 from tests.support.database import as_role
+from tests.support.pgbouncer import PgBouncer
 
 WORSE = (Level.WARNING, Level.PROBLEM)
 
@@ -140,6 +141,17 @@ async def test_a_server_without_fsync_is_a_problem(scratch: Path) -> None:
     with sandbox.Postgres(scratch / "doctor-fsync", fsync=False) as server:
         _, found = await examined(settings_for(server.dsn))
     assert found["database.durability"].level is Level.PROBLEM
+
+
+async def test_a_pooler_in_front_is_noticed(
+    scratch: Path, postgres_server: sandbox.Postgres, schema: str
+) -> None:
+    with PgBouncer(scratch / "doctor-pgbouncer", schema) as pooler:
+        facts, found = await examined(settings_for(pooler.dsn))
+    assert facts.pooled
+    assert found["database.pooler"].level is Level.NOTE
+    assert found["database.schema"].level is Level.OK
+    assert not [finding for finding in found.values() if finding.level in WORSE]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ EXTENSION = Extension(
     version="2.19.3", available="2.19.3", is_preloaded=True, license="apache", may_create=False
 )
 SCHEMA = Schema(newest="0003_last.sql", pending=(), missing_privileges=(), may_migrate=False)
-DISK = Disk(path="/data", free_bytes=50 * 10**9, total_bytes=100 * 10**9, kind="ext4")
+DISK = Disk(path="/data", free_bytes=50 * 10**9, total_bytes=100 * 10**9, device=1, kind="ext4")
 WELL = DatabaseFacts(
     place="postgresql://db/penstock",
     server=SERVER,

@@ -11,7 +11,7 @@ from penstock.settings.tree import Spool
 
 GB = 10**9
 QUOTA = Spool(path="/spool/spool.db", max_bytes=24 * GB)
-DISK = Disk(path="/spool", free_bytes=100 * GB, total_bytes=200 * GB, kind="ext4")
+DISK = Disk(path="/spool", free_bytes=100 * GB, total_bytes=200 * GB, device=1, kind="ext4")
 WELL = SpoolFacts(
     folder="/spool",
     visible=True,
@@ -65,6 +65,15 @@ def test_without_a_spool_it_says_what_an_outage_does() -> None:
     [
         (WELL, daemon(spool_state="full"), "state", "problem", "is full"),
         (WELL, daemon(spool_state="unusable"), "state", "problem", "is unusable"),
+        (WELL, daemon(spool_state="off"), "state", "warning", "runs without a spool"),
+        (replace(WELL, writable=False), DAEMON, "place", "ok", "by the daemon at http:"),
+        (
+            replace(WELL, writable=False),
+            daemon(spool_state="off"),
+            "place",
+            "warning",
+            "may not write",
+        ),
         (replace(WELL, visible=False, disk=None), None, "place", "note", "may not look"),
         (replace(WELL, exists=False, disk=None), None, "place", "problem", "does not exist"),
         (replace(WELL, file_owner="root"), None, "place", "problem", "belongs to root"),
@@ -107,3 +116,10 @@ def test_what_is_in_the_spool_already_needs_no_disk() -> None:
     facts = on_disk(free_bytes=13 * GB)
     assert findings(facts, None)["spool.room"].level is Level.WARNING
     assert findings(facts, daemon(spool_bytes=12 * GB))["spool.room"].level is Level.OK
+
+
+@pytest.mark.parametrize(("device", "level"), [(1, Level.NOTE), (2, Level.OK)])
+def test_a_disk_that_it_shares_with_the_database_is_named(device: int, level: Level) -> None:
+    database_disk = replace(DISK, path="/data", device=device)
+    found = {f.check: f for f in judge_spool(QUOTA, WELL, None, database_disk)}
+    assert found["spool.disk"].level is level

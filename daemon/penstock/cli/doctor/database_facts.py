@@ -1,4 +1,8 @@
-"""Gathers what the database tells, over one connection; nothing in it is changed."""
+"""Gathers what the database tells, over one connection.
+
+What always holds: every transaction is rolled back, so nothing can be changed; and all that belongs
+together is asked in one, because behind a connection pooler the next may run in another session.
+"""
 
 import asyncio
 import time
@@ -10,10 +14,10 @@ from msgspec.structs import replace
 from penstock.cli.doctor.database import ClockOffset, DatabaseFacts, Server
 from penstock.cli.doctor.disks import Disk, disk_of
 from penstock.cli.doctor.schema import Extension, Schema
-from penstock.errors import PenstockError
+from penstock.errors import FatalError, PenstockError
 from penstock.settings.dsn import place_of
 from penstock.settings.tree import Settings
-from penstock.storage.connection import APPLICATION_NAME, Connection, connect
+from penstock.storage.connection import APPLICATION_NAME, Connection, connect, trial
 from penstock.storage.migrations import Applied, pending_migrations, shipped_migrations
 from penstock.storage.queries import query
 from penstock.storage.verdict import judged
@@ -33,23 +37,28 @@ async def database_facts(settings: Settings) -> DatabaseFacts:
             connection = await connect(settings.storage.dsn, timeout_seconds)
             try:
                 async with asyncio.timeout(timeout_seconds):
-                    return await _learn(connection, facts)
+                    return await _learn(connection, facts, timeout_seconds)
             finally:
                 connection.terminate()
     except PenstockError as error:
         return replace(facts, failure=str(error))
 
 
-async def _learn(connection: Connection, facts: DatabaseFacts) -> DatabaseFacts:
-    server = await _server(connection)
+async def _learn(
+    connection: Connection, facts: DatabaseFacts, limit_seconds: float
+) -> DatabaseFacts:
+    async with trial(connection, limit_seconds):
+        server = await _server(connection)
+        extension = await _extension(connection)
+        clock = await _clock(connection)
     pooled = connection.get_server_pid() != server.backend_pid
     return replace(
         facts,
         server=server,
         pooled=pooled,
-        extension=await _extension(connection),
-        schema=await _schema(connection),
-        clock=await _clock(connection),
+        extension=extension,
+        schema=await _schema(connection, limit_seconds),
+        clock=clock,
         disk=None if pooled else _disk(server),
     )
 
@@ -66,17 +75,19 @@ async def _extension(connection: Connection) -> Extension:
     return Extension(**dict(row))
 
 
-async def _schema(connection: Connection) -> Schema:
-    row = await connection.fetchrow(query("examine_privileges"))
+async def _schema(connection: Connection, limit_seconds: float) -> Schema:
+    async with trial(connection, limit_seconds):
+        row = await connection.fetchrow(query("examine_privileges"))
     assert row is not None
     shipped, fault = shipped_migrations(), ""
     pending: tuple[str, ...] = ()
     try:
-        needed = pending_migrations(shipped, await _applied(connection))
+        async with trial(connection, limit_seconds):
+            needed = pending_migrations(shipped, await _applied(connection))
         pending = tuple(migration.name for migration in needed)
     except InsufficientPrivilegeError as error:
         fault = f"which migrations it has had cannot be read: {error}"
-    except PenstockError as error:
+    except FatalError as error:
         fault = str(error)
     return Schema(
         newest=shipped[-1].name,

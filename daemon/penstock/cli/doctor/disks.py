@@ -15,6 +15,8 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
     """For users other than root."""
     total_bytes: int
+    device: int
+    """What tells it from others on this machine."""
     kind: str
     """As the kernel names it: `ext4`, `tmpfs`, `nfs4`; empty where that is not known."""
 
@@ -30,6 +32,7 @@ def disk_of(path: Path) -> Disk | None:
         path=str(path),
         free_bytes=space.f_bavail * space.f_frsize,
         total_bytes=space.f_blocks * space.f_frsize,
+        device=device,
         kind=_kind(f"{os.major(device)}:{os.minor(device)}"),
     )
 

@@ -26,7 +26,7 @@ async def examine(settings: Settings) -> list[Finding]:
     return [
         *judge_broker(settings, broker),
         *judge_database(settings, database),
-        *judge_spool(settings.spool, _spool(settings), daemon),
+        *judge_spool(settings.spool, _spool(settings), daemon, database.disk),
         *judge_daemon(settings, daemon, resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
     ]
 

@@ -49,7 +49,10 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_spool(
-    settings: Spool, facts: SpoolFacts | None, daemon: DaemonFacts | None
+    settings: Spool,
+    facts: SpoolFacts | None,
+    daemon: DaemonFacts | None,
+    database_disk: Disk | None = None,
 ) -> Iterator[Finding]:
     """Everything about the spool; `facts` are absent where there is none."""
     if facts is None:
@@ -60,20 +63,32 @@ def judge_spool(
             "Set spool.path to a file on a local disk; docs/durability.md says what it trades.",
         )
         return
-    if daemon is not None and daemon.spool_state in {"full", "unusable"}:
-        yield problem(
-            "spool.state",
-            f"The daemon says that its spool is {daemon.spool_state}.",
-            "See its /health and its log for what to do.",
-        )
-    yield _place(facts)
+    if daemon is not None:
+        yield from _state(daemon)
+    yield _place(facts, daemon)
     if facts.disk is not None:
-        yield _kind(facts.disk)
+        yield _kind(facts.disk, database_disk)
         yield _room(settings, facts, facts.disk, daemon)
         yield _time(settings, facts, facts.disk, daemon)
 
 
-def _place(facts: SpoolFacts) -> Finding:
+def _state(daemon: DaemonFacts) -> Iterator[Finding]:
+    check = "spool.state"
+    if daemon.spool_state == "off":
+        yield warning(
+            check,
+            f"The daemon at {daemon.url} runs without a spool, which this configuration has.",
+            "Restart it, if it is the one of this configuration.",
+        )
+    elif daemon.spool_state != "usable":
+        yield problem(
+            check,
+            f"The daemon says that its spool is {daemon.spool_state}.",
+            "See its /health and its log for what to do.",
+        )
+
+
+def _place(facts: SpoolFacts, daemon: DaemonFacts | None) -> Finding:
     check = "spool.place"
     if not facts.visible:
         return note(
@@ -94,8 +109,9 @@ def _place(facts: SpoolFacts) -> Finding:
             f"{facts.owner}: the daemon may not be able to write both.",
             "Let the daemon's user own both.",
         )
-    if facts.holder is not None:
-        return ok(check, f"The spool in {facts.folder} is in use by process {facts.holder}.")
+    holder = _holder(facts, daemon)
+    if holder:
+        return ok(check, f"The spool in {facts.folder} is in use by {holder}.")
     if not facts.writable:
         return warning(
             check,
@@ -110,7 +126,16 @@ def _place(facts: SpoolFacts) -> Finding:
     )
 
 
-def _kind(disk: Disk) -> Finding:
+def _holder(facts: SpoolFacts, daemon: DaemonFacts | None) -> str:
+    """Who has the spool; a daemon in another container is not seen but by its answer."""
+    if facts.holder is not None:
+        return f"process {facts.holder}"
+    if daemon is not None and daemon.spool_state != "off":
+        return f"the daemon at {daemon.url}"
+    return ""
+
+
+def _kind(disk: Disk, database_disk: Disk | None) -> Finding:
     check = "spool.disk"
     if disk.kind in _IN_MEMORY:
         return problem(
@@ -126,7 +151,14 @@ def _kind(disk: Disk) -> Finding:
             "they promise, and it fails when the network does.",
             "Set spool.path to a file on a local disk.",
         )
-    return ok(check, f"{disk.path} is on {disk.kind or 'a disk'}.")
+    text = f"{disk.path} is on {disk.kind or 'a disk'}"
+    if database_disk is not None and database_disk.device == disk.device:
+        return note(
+            check,
+            f"{text}, the same as the database: what fills it stops both.",
+            "Put the spool on another disk.",
+        )
+    return ok(check, f"{text}.")
 
 
 def _room(settings: Spool, facts: SpoolFacts, disk: Disk, daemon: DaemonFacts | None) -> Finding:
