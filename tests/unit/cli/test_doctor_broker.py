@@ -84,6 +84,8 @@ def test_of_a_broker_as_we_configure_it_nothing_is_worse_than_a_note() -> None:
             "warning",
             "640 messages/s at a commit of 50 ms",
         ),
+        (with_terms(OTHER_BROKER, receive_maximum=99), {}, "window", "warning", "1,980"),
+        (with_terms(OTHER_BROKER, receive_maximum=100), {}, "window", "note", "2,000 messages/s"),
         (with_terms(OTHER_BROKER, receive_maximum=20_000), {}, "window", "ok", "20,000"),
         (WELL, {}, "session_expiry", "ok", "7 days"),
         (WELL, {"session_expiry_seconds": 0}, "session_expiry", "warning", "is 0"),

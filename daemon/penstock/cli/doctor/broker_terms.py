@@ -51,13 +51,13 @@ def _window(settings: Settings, terms: Terms, *, is_mosquitto: bool) -> Iterator
     """
     check, asked, announced = "broker.window", settings.mqtt.receive_maximum, terms.receive_maximum
     if not is_mosquitto and announced < asked:
-        yield warning(
-            check,
-            f"The broker announces a Receive Maximum of {announced:,} where Penstock asks for "
-            f"{asked:,}. If it keeps to it in both directions, as EMQX does, Penstock gets at most "
-            f"{rate_of(announced, COMMIT_SECONDS)}.",
-            "Raise the broker's in-flight window (in EMQX, mqtt.max_inflight).",
+        text = (
+            f"The broker announces a Receive Maximum of {announced:,}, and Penstock asks for "
+            f"{asked:,}. Where it holds in both directions, as with EMQX, Penstock gets at most "
+            f"{rate_of(announced, COMMIT_SECONDS)}; mosquitto means its publishers alone."
         )
+        judge = warning if announced < SMALL_WINDOW else note
+        yield judge(check, text, "Raise the broker's in-flight window (EMQX: mqtt.max_inflight).")
         return
     if asked < SMALL_WINDOW:
         yield warning(
