@@ -10,12 +10,14 @@ unacknowledged at the broker.
 import asyncio
 import contextlib
 import signal
+from collections.abc import Coroutine
 from random import random
 from typing import Any, Literal
 
 import structlog
 
 from penstock import __version__
+from penstock.app import exhaustion
 from penstock.app.flow import Flow
 from penstock.backoff import Backoff
 from penstock.clock import Clock, SystemClock
@@ -74,6 +76,7 @@ async def serve(settings: Settings) -> None:
 
     def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """End the daemon over an error in a timer or a callback, which nobody else would see."""
+        exhaustion.end_because_of(context.get("exception"))
         if "handle" in context and "exception" in context:
             bugs.append(context["exception"])
             run.cancel()
@@ -157,9 +160,9 @@ class Daemon:
             asyncio.TaskGroup() as tasks,
         ):
             running = [
-                tasks.create_task(self._tick(), name="tick"),
-                tasks.create_task(self._watch_database(), name="database watch"),
-                tasks.create_task(self._serve(), name="service"),
+                _start(tasks, self._tick(), "tick"),
+                _start(tasks, self._watch_database(), "database watch"),
+                _start(tasks, self._serve(), "service"),
             ]
             await stop_requested.wait()
             await self._shut_down()
@@ -183,20 +186,18 @@ class Daemon:
         if self._flow.spool is not None:
             await self._flow.spool.open()
         async with asyncio.TaskGroup() as stages:
-            schema = stages.create_task(self._await_schema(), name="schema")
+            schema = _start(stages, self._await_schema(), "schema")
             if not await self._need_not_wait_for(schema):
                 await schema
             if not self._settings.registry.auto_register:
                 await self._devices.load()
-                stages.create_task(self._devices.run(), name="devices")
+                _start(stages, self._devices.run(), "devices")
             if self._flow.spool is not None:
-                stages.create_task(self._flow.spool.run(), name="spool")
-            self._movers = [
-                stages.create_task(mover, name=name) for name, mover in self._flow.movers()
-            ]
-            stages.create_task(self._flow.source.run(), name="source")
-            stages.create_task(self._announce(), name="announce")
-            stages.create_task(self._latest.run(), name="latest")
+                _start(stages, self._flow.spool.run(), "spool")
+            self._movers = [_start(stages, mover, name) for name, mover in self._flow.movers()]
+            _start(stages, self._flow.source.run(), "source")
+            _start(stages, self._announce(), "announce")
+            _start(stages, self._latest.run(), "latest")
 
     async def _need_not_wait_for(self, schema: asyncio.Task[None]) -> bool:
         """Whether messages have a place in the spool before the database has its schema.
@@ -398,3 +399,9 @@ class Daemon:
             limit_bytes=spool.max_bytes,
             oldest_age_seconds=self._flow.spool_age_seconds(),
         )
+
+
+def _start(
+    group: asyncio.TaskGroup, work: Coroutine[None, None, None], name: str
+) -> asyncio.Task[None]:
+    return group.create_task(exhaustion.ending_when_exhausted(work), name=name)

@@ -58,6 +58,7 @@ def _serve(settings: "Settings", level: "LogLevel") -> ExitCode:
     import structlog
     import uvloop
 
+    from penstock.app import exhaustion
     from penstock.app.daemon import ForcedShutdown
 
     log = structlog.get_logger(__name__)
@@ -72,6 +73,8 @@ def _serve(settings: "Settings", level: "LogLevel") -> ExitCode:
     except ForcedShutdown as error:
         log.warning("shutdown_was_forced", error=str(error))
         return ExitCode.FORCED
+    except MemoryError:
+        exhaustion.end()
     return ExitCode.OK
 
 

@@ -150,6 +150,9 @@ class Intake:
             stamps = len(groups) or 1
         except Rejected as refusal:
             builder.reject(self._dead_letter(message, refusal, received_us))
+        except MemoryError:
+            # Not the message's fault: it is to come again when there is memory.
+            raise
         except Exception as bug:  # noqa: BLE001 - one message must not crash each new start
             builder.reject(self._dead_letter(message, self._internal_error(bug), received_us))
         if builder.rows >= self._batch_rows:

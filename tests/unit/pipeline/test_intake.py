@@ -324,6 +324,16 @@ async def test_a_bug_in_a_decoder_costs_one_message_not_the_daemon(
     assert list(sealed.packet_ids) == [9]
 
 
+async def test_no_message_is_blamed_for_a_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    bench = Bench()
+    monkeypatch.setattr(TopicCache, "resolve", fail)
+    with pytest.raises(MemoryError):
+        bench.accept(envelope())
+
+
 MESSAGES = st.lists(
     st.tuples(
         st.sampled_from(["devices/t/a/telemetry", "devices/t/b/telemetry", "raw/t/a/m", "x"]),

@@ -1,0 +1,50 @@
+"""A process that has run out of memory ends, whatever else is under way in it."""
+
+import subprocess
+import sys
+
+from penstock.app.exhaustion import EXIT_STATUS
+
+EXHAUSTED = """
+import asyncio, structlog
+from penstock.app.exhaustion import ending_when_exhausted
+
+async def hold_on():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(3600)
+
+async def fail():
+    raise MemoryError
+
+async def main():
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(hold_on())
+        tasks.create_task(ending_when_exhausted(fail()))
+
+{before}
+asyncio.run(main())
+"""
+
+
+def test_it_ends_without_waiting_for_anything_and_says_why() -> None:
+    status, output = _run(EXHAUSTED.format(before=""))
+    assert status == EXIT_STATUS
+    assert "out_of_memory" in output
+
+
+def test_it_ends_even_if_there_is_no_memory_to_say_why() -> None:
+    fail_to_log = """
+def exhausted(*_):
+    raise MemoryError
+structlog.configure(processors=[exhausted])
+"""
+    assert _run(EXHAUSTED.format(before=fail_to_log)) == (EXIT_STATUS, "")
+
+
+def _run(program: str) -> tuple[int, str]:
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    return ended.returncode, ended.stdout + ended.stderr
