@@ -9,6 +9,7 @@ from tests.faults import (
     database_faults,
     database_network_faults,
     disk_faults,
+    resource_faults,
 )
 from tests.faults.experiment import Experiment
 
@@ -21,6 +22,7 @@ CATALOGUES = (
     database_faults.catalogue,
     database_network_faults.catalogue,
     disk_faults.catalogue,
+    resource_faults.catalogue,
 )
 
 EXPERIMENTS: dict[int, Experiment] = dict(

@@ -69,15 +69,23 @@ def suspend_the_daemon(trial: Trial) -> None:
     trial.configure(mqtt={"keepalive_seconds": KEEPALIVE_SECONDS})
     with trial.under_load():
         for _ in trial.times(short=1, long=5):
-            connections = trial.daemon.metric("penstock_mqtt_connections_total")
+            connections = _connections(trial)
             os.kill(trial.daemon.process_id, signal.SIGSTOP)
             # No moment to wait for, but a length of time to let pass: the fault itself.
             time.sleep(2 * KEEPALIVE_SECONDS)
             os.kill(trial.daemon.process_id, signal.SIGCONT)
-            wait_until(
-                lambda: trial.daemon.metric("penstock_mqtt_connections_total") > connections,
-                "the broker has dropped it, and it has connected again",
-            )
+            _await_connection_after(trial, connections)
+    gone = f"Client {trial.daemon.client_id} has exceeded timeout"
+    times = trial.servers.broker.log_path.read_text().count(gone)
+    trial.expect(times == trial.runs, f"the broker drops it each time: {times} of {trial.runs}")
+
+
+def _connections(trial: Trial) -> float:
+    return trial.daemon.metric("penstock_mqtt_connections_total")
+
+
+def _await_connection_after(trial: Trial, connections: float) -> None:
+    wait_until(lambda: _connections(trial) > connections, "it has connected again")
 
 
 @catalogue.experiment(20, "the daemon away for ten minutes of traffic")

@@ -42,12 +42,13 @@ class DaemonProcess:
         `settings` are merged into the configuration; `command` runs another build.
         """
         self.port = free_port()
+        self.client_id = f"penstock-{self.port}"
         self.config = folder / "penstock.yaml"
         self.log_path = folder / "penstock.log"
         self.command = command
         self._process = Process("penstock", log_path=self.log_path, death_signal=signal.SIGKILL)
         tree: dict[str, Any] = {
-            "mqtt": {"url": mqtt_url, "client_id": f"penstock-{self.port}"},
+            "mqtt": {"url": mqtt_url, "client_id": self.client_id},
             "storage": {"dsn": dsn},
             "http": {"listen": f"{LOOPBACK}:{self.port}"},
         }
