@@ -3,7 +3,6 @@
 The same experiment is run on daemons that are broken on purpose, to show that it can fail.
 """
 
-import contextlib
 import sys
 import time
 from collections.abc import Iterator
@@ -182,21 +181,22 @@ def test_a_locked_table_delays_no_acknowledgement(
         wait_until(lambda: daemon.get("/health")[0] == 200, "health says that all is well")
 
 
-def test_a_second_daemon_on_the_same_spool_ends_with_what_to_do(
+def test_a_second_daemon_on_the_same_spool_goes_on_without_it_and_says_whose_it_is(
     tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
 ) -> None:
-    with make_daemon(tmp_path, mqtt_url, database, topic_prefix):
+    with make_daemon(tmp_path, mqtt_url, database, topic_prefix) as first:
         second = make_daemon(
             tmp_path / "second", mqtt_url, database, topic_prefix,
             spool={"path": str(tmp_path / "spool.db")},
         )  # fmt: skip
-        # Its HTTP may answer before it finds out.
-        with contextlib.suppress(sandbox.SandboxError):
-            second.start(ready=False)
-        wait_until(lambda: bool(second.events("stopped_by_error")), "it ended")
-        (event,) = second.events("stopped_by_error")
-        assert "is in use by process" in event["error"]
-        second.kill()
+        with second:
+            (event,) = second.events("spool_unusable")
+            assert event["fault"] == "locked"
+            assert f"is in use by process {first.process_id}: end that one" in event["error"]
+            assert second.metric("penstock_spool_faults_total", fault="locked") >= 1
+            assert second.get("/health")[1]["spool"] == "unusable"
+            assert first.stop() == 0
+            wait_until(lambda: second.get("/health")[1]["spool"] == "usable", "it has the spool")
 
 
 def test_when_everything_is_full_qos_1_waits_and_qos_0_is_counted_as_shed(

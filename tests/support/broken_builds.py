@@ -13,7 +13,7 @@ from penstock.app.flow import Flow
 from penstock.cli import main
 from penstock.model import Batch
 from penstock.pipeline.intake import Intake, Sealed
-from penstock.spool import file
+from penstock.spool import database
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
 from penstock.storage import queries, session
@@ -74,9 +74,9 @@ def forget_before_commit() -> None:
 
 def skip_the_fsync() -> None:
     """Leave it to the kernel when the spool is written to the disk."""
-    setup = file._SETUP.replace("synchronous = full", "synchronous = off")
-    assert setup != file._SETUP, "the spool is set up in another way"
-    file._SETUP = setup
+    setup = database._SETUP.replace("synchronous = full", "synchronous = off")
+    assert setup != database._SETUP, "the spool is set up in another way"
+    database._SETUP = setup
 
 
 def insert_without_looking() -> None:

@@ -122,9 +122,10 @@ class Account:
         self.lost: dict[str | None, int] = {}
         self.openings = 0
 
-    def spool_opened(self, readings: Mapping[str | None, int]) -> None:
+    def spool_opened(self, more_readings: Mapping[str | None, int]) -> None:
         self.openings += 1
-        self.held = dict(readings)
+        for tenant, more in more_readings.items():
+            self.held[tenant] = self.held.get(tenant, 0) + more
 
     def spool_dropped(self, readings: Mapping[str | None, int]) -> None:
         for tenant, count in readings.items():

@@ -28,6 +28,8 @@ from penstock.spool.codec import Contents, Record, Unreadable, decode_body
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import SpoolFile
 from penstock.spool.lock import SpoolLock
+from penstock.spool.log import renew_log, restore_log
+from penstock.spool.mark import read_mark
 from penstock.spool.quarantine import quarantine_folder
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
@@ -44,6 +46,10 @@ class _UnusableError(FatalError):
     """The file of a spool does not work."""
 
 
+class _HeldError(FatalError):
+    """A daemon has the spool."""
+
+
 def print_status(path: Path, settings: Settings) -> None:
     """Say how much is in a spool, from its file, or from the daemon that has it."""
     say(f"spool     {path}")
@@ -55,9 +61,7 @@ def print_status(path: Path, settings: Settings) -> None:
             _say_contents(standing.batches, standing.rows, standing.size_bytes, settings, oldest)
             for tenant, readings in sorted(file.readings().items(), key=str):
                 say(f"          {printable(tenant or '(no tenant)')}: {readings}")
-    except _UnusableError:
-        raise
-    except FatalError:
+    except _HeldError:
         spool = _asked_of_daemon(settings)
         say(f"daemon    running; the spool is {spool['state']}")
         oldest = f", oldest {spool['oldest_age_seconds']:.0f} s old" if spool["batches"] else ""
@@ -122,6 +126,10 @@ def verify_spool(path: Path) -> bool:
                     batches, rows = batches + 1, rows + contents.rows
             if batches != file.standing.batches:
                 sound = False
+            mark = read_mark(path)
+            if mark is not None and file.mark.commits < mark.commits:
+                sound = False
+                say(f"damaged: it is {mark.commits - file.mark.commits} commits behind its mark")
             say(f"{batches} of {file.standing.batches} batches are sound, with {rows} rows")
     except _UnusableError as error:
         say(f"damaged: {error}")
@@ -142,15 +150,23 @@ def export_spool(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[SpoolFile]:
-    """The file, under its lock; `FatalError` when a daemon has it."""
+    """The file, under its lock."""
     _must_be_there(path)
-    lock = SpoolLock(path)
     try:
-        file = SpoolFile(path)
+        lock = SpoolLock(path)
+    except SpoolFault as fault:
+        raise _HeldError(str(fault)) from fault
+    try:
+        logged = renew_log(path)
         try:
-            yield file
+            file = SpoolFile(path)
+            try:
+                yield file
+            finally:
+                file.abandon()
         finally:
-            file.abandon()
+            # All of a damaged one is for the daemon to salvage.
+            restore_log(path, logged)
     except SpoolFault as fault:
         raise _UnusableError(str(fault)) from fault
     finally:

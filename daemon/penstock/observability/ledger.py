@@ -12,7 +12,6 @@ be put down to a tenant (a bad topic) is in `_unknown`. A tenant's name comes fr
 whoever can publish could otherwise make labels without end.
 """
 
-from collections.abc import Mapping
 
 import msgspec
 
@@ -61,13 +60,6 @@ class Ledger:
                 return self.account(OTHER_TENANTS)
             account = self.accounts[name] = Account()
         return account
-
-    def by_account(self, readings: Mapping[str | None, int]) -> list[tuple[Account, int]]:
-        """Every account, with the readings of the tenants that are counted in it."""
-        counted = {id(self.account(tenant)): 0 for tenant in readings}
-        for tenant, count in readings.items():
-            counted[id(self.account(tenant))] += count
-        return [(account, counted.get(id(account), 0)) for account in self.accounts.values()]
 
     def totals(self) -> Account:
         """The sum of all accounts, as an account."""

@@ -124,6 +124,9 @@ class SpoolCounts:
         """Rows set aside because they could not be read any more."""
         self.salvages = 0
         """Damaged files moved aside."""
+        self.lost_batches = 0
+        self.lost_rows = 0
+        """Rows that were in it before it was opened, and were not there then."""
         self.faults = dict.fromkeys(SpoolFaultKind, 0)
         self.commit_seconds = Histogram(STORE_SECONDS_BOUNDS)
         """From asking for a commit of the spool to its fsync; batches share one."""

@@ -22,6 +22,8 @@ def spool_families(metrics: Metrics, levels: SpoolLevels) -> Iterator[Family]:
         ("quarantined_batches", "Damaged batches set aside.", counts.quarantined_batches),
         ("quarantined_rows", "Their rows.", counts.quarantined_rows),
         ("salvages", "Damaged spool files moved aside.", counts.salvages),
+        ("lost_batches", "Batches missing when the spool was opened.", counts.lost_batches),
+        ("lost_rows", "Their rows.", counts.lost_rows),
     ):
         yield CounterMetricFamily(f"penstock_spool_{name}_total", text, value)
     yield counter(

@@ -66,13 +66,13 @@ class Accounting:
             account.received += given_up
             account.shed += given_up
 
-    def spool_opened(self, readings: Mapping[str | None, int]) -> None:
-        """Count what the spool holds, which was received once; what it lost is shed."""
-        for account, held in self._metrics.ledger.by_account(readings):
-            found = held - account.spooled
-            account.spooled = held
-            account.received += max(0, found)
-            account.shed += max(0, -found)
+    def spool_opened(self, more_readings: Mapping[str | None, int]) -> None:
+        """Count what is in the spool unawares as received, and what is missing there as shed."""
+        for tenant, more in more_readings.items():
+            account = self._metrics.ledger.account(tenant)
+            account.spooled += more
+            account.received += max(0, more)
+            account.shed += max(0, -more)
 
     def spool_dropped(self, readings: Mapping[str | None, int]) -> None:
         """Count readings that left the spool for good and are stored nowhere."""

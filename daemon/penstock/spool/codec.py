@@ -134,6 +134,11 @@ def decode_body(number: int, body: bytes) -> Contents:
         raise Unreadable(f"the batch cannot be decoded: {error}") from error
 
 
+def is_intact(record: Record) -> bool:
+    """Whether both parts are what was written under this number."""
+    return all(_is_sealed(record.number, part) for part in (record.label, record.body))
+
+
 def relabelled(record: Record, contents: Contents) -> Record:
     """The record with a new label, made from what its body holds."""
     readings = Counter(letter.tenant for letter in contents.dead_letters)
@@ -166,10 +171,13 @@ def _seal(number: int, payload: bytes) -> bytes:
 
 
 def _unseal(number: int, sealed: bytes) -> bytes:
-    payload = sealed[_CRC_BYTES:]
-    if sealed[:_CRC_BYTES] != _crc(number, payload):
+    if not _is_sealed(number, sealed):
         raise Unreadable("its checksum does not fit")
-    return payload
+    return sealed[_CRC_BYTES:]
+
+
+def _is_sealed(number: int, sealed: bytes) -> bool:
+    return sealed[:_CRC_BYTES] == _crc(number, sealed[_CRC_BYTES:])
 
 
 def _crc(number: int, payload: bytes) -> bytes:

@@ -82,8 +82,16 @@ def judged() -> Iterator[None]:
     """Turn what SQLite or the file system raises into `SpoolFault`."""
     try:
         yield
+    except MemoryError as error:
+        # What becomes of SQLITE_NOMEM as well.
+        raise SpoolFault(SpoolFaultKind.OTHER, f"{_OTHER.advice} (no memory is left)") from error
     except (sqlite3.Error, OSError) as error:
         raise judge(error) from error
+
+
+def damaged(what: str) -> SpoolFault:
+    """The fault of a file that does not hold what was written."""
+    return SpoolFault(SpoolFaultKind.DAMAGED, f"{_DAMAGED.advice}: {what}")
 
 
 def judge(error: sqlite3.Error | OSError) -> SpoolFault:

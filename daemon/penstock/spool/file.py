@@ -5,62 +5,34 @@ it, through kill -9 and power cuts; one call is one transaction, all or nothing;
 counts (batches, rows, bytes, readings by tenant) is changed with what it holds, so that opening it
 takes as long empty as full.
 
-A write-ahead log is kept and synced at each commit (WAL, synchronous=FULL). The locking mode is
-exclusive, so no memory is shared through the file system, where a full disk would be a crash. Used
-by one thread. Errors: `SpoolFault`; after one the state of the connection is unknown, and the file
-is to be closed and opened again.
+Used by one thread. Errors: `SpoolFault`; after one the state of the connection is unknown, and the
+file is to be closed and opened again.
+
+When an fsync fails: of the log, the commit fails, and its frames are written over by the next; of
+the file, copying the log into it fails, the log stays as it is, and all of it is copied again. So
+nothing rests on pages that the kernel only says it has written, as long as a log that is found on
+opening is written again first (`penstock.spool.log`).
 """
 
 import sqlite3
 import time
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from penstock.observability.metrics import SpoolFaultKind
-from penstock.spool.codec import Label, Record, Unreadable, decode_label, tenant_name
-from penstock.spool.faults import SpoolFault, judged
+from penstock.spool.codec import Label, Record, Unreadable, decode_label
+from penstock.spool.counts import Change, Counts
+from penstock.spool.database import PAGE_BYTES, open_database
+from penstock.spool.faults import damaged, judged
+from penstock.spool.mark import Mark
 
-APPLICATION_ID = 0x50535031
-"""Another layout of the tables gets another one, and other names."""
-PAGE_BYTES = 16_384
-CACHE_KIBIBYTES = 4_096
 LOG_BYTES = 4 * 1024 * 1024
 """About where the write-ahead log is copied into the file and begun anew."""
 SLACK_BYTES = 16 * 1024 * 1024
 """An empty spool whose file is larger gives the disk back."""
-
-_SETUP = f"""
-    pragma page_size = {PAGE_BYTES};
-    pragma journal_mode = wal;
-    pragma synchronous = full;
-    pragma wal_autocheckpoint = {LOG_BYTES // PAGE_BYTES};
-    pragma journal_size_limit = {LOG_BYTES};
-    pragma cache_size = -{CACHE_KIBIBYTES};
-    pragma mmap_size = 0;
-    pragma temp_store = memory;
-    pragma secure_delete = off;
-    pragma cell_size_check = on;
-    pragma trusted_schema = off;
-"""
-
-_TABLES = f"""
-    begin immediate;
-    create table batches (number integer primary key, label blob not null, body blob not null);
-    create table counts (
-        name blob primary key, amount integer not null, crc integer not null
-    ) without rowid;
-    pragma application_id = {APPLICATION_ID};
-    commit;
-"""
-
-_BATCHES, _ROWS, _BYTES = b"batches", b"rows", b"bytes"
-_TENANT, _NO_TENANT = b"tenant:", b"no tenant"
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,38 +58,28 @@ class Filed(NamedTuple):
 class SpoolFile:
     """One open file."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, creating it where there is none."""
+    def __init__(self, path: Path, *, after_number: int = 0) -> None:
+        """Open the file, creating it where there is none; numbers go on after `after_number`."""
         self.path = path
-        with judged():
-            self._connection = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=0
-            )
+        self._connection = open_database(path)
         try:
             with judged():
-                self._connection.execute("pragma locking_mode = exclusive")
-                # Before anything that would change the file of another program.
-                self._tables()
-                self._connection.executescript(_SETUP)
-                self._create_tables()
-            self._counts = self._read_counts()
-            self._last_number = self._highest_number()
-            self.standing = self._stand()
+                self.counts = self._read_counts()
+                self._last_number = max(after_number, self._highest_number())
+            self.standing, self.mark = self._stand()
         except BaseException:
             self.abandon()
             raise
+        self._logged_bytes = LOG_BYTES
+        """About how long the log is; at first that is not known."""
         self.commit_seconds = 0.0
         """How long the last commit took, which is above all its fsync."""
+        self.change = Change()
+        """What the last `write` was to do, or did."""
 
     def readings(self) -> dict[str | None, int]:
         """Readings in the file by tenant, a dead letter counting as one."""
-        tenants: dict[str | None, int] = {}
-        for name, amount in self._counts.items():
-            if name == _NO_TENANT:
-                tenants[None] = amount
-            elif name.startswith(_TENANT):
-                tenants[tenant_name(name.removeprefix(_TENANT))] = amount
-        return tenants
+        return self.counts.readings()
 
     def write(self, additions: Sequence[Record], removals: Iterable[int]) -> None:
         """Add records and remove others, on disk when this returns.
@@ -125,17 +87,19 @@ class SpoolFile:
         Numbers that are not there are removed already. A record whose label is damaged is a fault
         of the kind `damaged`.
         """
-        changes: Counter[bytes] = Counter()
-        with judged(), self._transaction():
-            for number in removals:
-                self._remove(number, changes)
-            for record in additions:
-                self._add(record, changes)
-            self._save_counts(changes)
-        self._counts = _sum(self._counts, changes)
+        change = self.change = Change()
+        with judged():
+            self._keep_log_short()
+            with self._transaction():
+                for number in removals:
+                    self._remove(number, change)
+                for record in additions:
+                    self._add(record, change)
+                self._save_counts(change)
+        self.counts = self.counts.after(change)
         for record in additions:
             self._last_number = max(self._last_number, record.number)
-        self.standing = self._stand()
+        self.standing, self.mark = self._stand()
         if not self.standing.batches:
             self._give_back()
 
@@ -147,8 +111,8 @@ class SpoolFile:
             for number, label, body in self._connection.execute(
                 "select number, label, body from batches where number > ? order by number", (after,)
             ):
-                record = Record(number, label, body)
-                rows += self._label(number, label).rows
+                record = _record(number, label, body)
+                rows += _label(number, label).rows
                 size_bytes += record.size_bytes
                 if found and (rows > max_rows or size_bytes > max_bytes):
                     break
@@ -161,25 +125,29 @@ class SpoolFile:
             row = self._connection.execute(
                 "select number, label, body from batches where number = ?", (number,)
             ).fetchone()
-        return None if row is None else Record(*row)
+        return None if row is None else _record(*row)
 
-    def oldest(self) -> Iterator[Filed]:
-        """What is known of the records without reading their bodies, the oldest first."""
+    def oldest(self, after: int = 0) -> Iterator[Filed]:
+        """What is known of the records above a number, without their bodies, the oldest first."""
         with judged():
             for number, label, size_bytes in self._connection.execute(
-                "select number, label, length(label) + length(body) from batches order by number"
+                "select number, label, length(label) + length(body) from batches"
+                " where number > ? order by number",
+                (after,),
             ):
-                yield Filed(number, self._label(number, label), size_bytes)
+                yield _filed(number, label, size_bytes)
 
     def check(self) -> list[str]:
         """What SQLite finds wrong with the file; reads all of it."""
         with judged():
-            found = [text for (text,) in self._connection.execute("pragma integrity_check(20)")]
+            rows = self._connection.execute("pragma integrity_check(20)").fetchall()
+        found = [text.decode(errors="replace") for (text,) in rows]
         return [] if found == ["ok"] else found
 
     def close(self) -> None:
-        """Copy the write-ahead log into the file and close it."""
+        """Copy the write-ahead log into the file and close it; on disk when this returns."""
         with judged():
+            self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()
             self._connection.close()
 
     def abandon(self) -> None:
@@ -187,39 +155,15 @@ class SpoolFile:
         with suppress(sqlite3.Error):
             self._connection.close()
 
-    def _create_tables(self) -> None:
-        if self._tables() is None:
-            self._connection.executescript(_TABLES)
-
-    def _tables(self) -> set[str] | None:
-        """The tables that are there, `None` in a new file; a fault when they are not ours."""
-        (application,) = self._connection.execute("pragma application_id").fetchone()
-        names = {name for (name,) in self._connection.execute("select name from sqlite_schema")}
-        if not names and application == 0:
-            return None
-        if names != {"batches", "counts"}:
-            raise SpoolFault(
-                SpoolFaultKind.FOREIGN,
-                f"{self.path} is not a spool, or one of another version of Penstock; move it away,"
-                " or give another spool.path",
-            )
-        if application != APPLICATION_ID:
-            raise _damaged("its head is not what was written")
-        return names
-
-    def _read_counts(self) -> dict[bytes, int]:
-        with judged():
-            rows = self._connection.execute("select name, amount, crc from counts").fetchall()
-        counts = {}
-        for name, amount, crc in rows:
-            if not isinstance(name, bytes) or crc != _crc(name, amount):
-                raise _damaged("what it counts is not what was written")
-            counts[name] = amount
-        return counts
+    def _read_counts(self) -> Counts:
+        rows = self._connection.execute("select name, amount, crc from counts").fetchall()
+        try:
+            return Counts.of_rows(rows)
+        except ValueError as error:
+            raise damaged(str(error)) from error
 
     def _highest_number(self) -> int:
-        with judged():
-            (number,) = self._connection.execute("select max(number) from batches").fetchone()
+        (number,) = self._connection.execute("select max(number) from batches").fetchone()
         return number or 0
 
     @contextmanager
@@ -235,50 +179,52 @@ class SpoolFile:
                 self._connection.execute("rollback")
             raise
 
-    def _add(self, record: Record, changes: Counter[bytes]) -> None:
+    def _add(self, record: Record, change: Change) -> None:
         self._connection.execute("insert into batches values (?, ?, ?)", record)
-        label = decode_label(record.number, record.label)
-        _count(changes, label, record.size_bytes, sign=1)
+        change.add(_label(record.number, record.label), record.size_bytes)
+        self._logged_bytes += record.size_bytes + PAGE_BYTES
 
-    def _remove(self, number: int, changes: Counter[bytes]) -> None:
+    def _remove(self, number: int, change: Change) -> None:
         row = self._connection.execute(
             "select label, length(label) + length(body) from batches where number = ?", (number,)
         ).fetchone()
         if row is None:
             return
-        label, size_bytes = row
-        _count(changes, self._label(number, label), size_bytes, sign=-1)
+        filed = _filed(number, *row)
+        change.remove(filed.label, filed.size_bytes)
         self._connection.execute("delete from batches where number = ?", (number,))
+        self._logged_bytes += PAGE_BYTES
 
-    def _save_counts(self, changes: Mapping[bytes, int]) -> None:
-        for name, change in changes.items():
-            amount = self._counts.get(name, 0) + change
+    def _save_counts(self, change: Change) -> None:
+        for row in change.rows(self.counts):
+            name, amount, _ = row
             if amount:
-                self._connection.execute(
-                    "insert or replace into counts values (?, ?, ?)",
-                    (name, amount, _crc(name, amount)),
-                )
+                self._connection.execute("insert or replace into counts values (?, ?, ?)", row)
             else:
                 self._connection.execute("delete from counts where name = ?", (name,))
+        self._logged_bytes += PAGE_BYTES
 
-    def _label(self, number: int, label: bytes) -> Label:
-        try:
-            return decode_label(number, label)
-        except Unreadable as error:
-            raise _damaged(f"batch {number}: {error}") from error
+    def _keep_log_short(self) -> None:
+        """Copy the log into the file when it is long: a failure refuses what was to be written."""
+        if self._logged_bytes >= LOG_BYTES:
+            self._connection.execute("pragma wal_checkpoint(passive)").fetchall()
+            self._logged_bytes = 0
 
-    def _stand(self) -> Standing:
+    def _stand(self) -> tuple[Standing, Mark]:
         oldest = next(self.oldest(), None)
-        batches = self._counts.get(_BATCHES, 0)
-        if (oldest is not None) != (batches > 0):
-            raise _damaged(f"it should hold {batches} batches")
-        return Standing(
-            batches=batches,
-            rows=self._counts.get(_ROWS, 0),
-            size_bytes=self._counts.get(_BYTES, 0),
+        counts = self.counts
+        if (oldest is not None) != (counts.batches > 0):
+            raise damaged(f"it should hold {counts.batches} batches")
+        standing = Standing(
+            batches=counts.batches,
+            rows=counts.rows,
+            size_bytes=counts.size_bytes,
             oldest_us=oldest.label.received_us if oldest else None,
             last_number=self._last_number,
         )
+        oldest_number = oldest.number if oldest else self._last_number + 1
+        mark = Mark(counts.commits, self._last_number, oldest_number, counts.batches, counts.rows)
+        return standing, mark
 
     def _give_back(self) -> None:
         """Shrink an empty file that once held much."""
@@ -289,27 +235,22 @@ class SpoolFile:
                 self._connection.execute("pragma wal_checkpoint(truncate)").fetchall()
 
 
-def _count(changes: Counter[bytes], label: Label, size_bytes: int, *, sign: int) -> None:
-    changes[_BATCHES] += sign
-    changes[_ROWS] += sign * label.rows
-    changes[_BYTES] += sign * size_bytes
-    for tenant, readings in label.readings:
-        changes[_NO_TENANT if tenant is None else _TENANT + tenant] += sign * readings
+def _record(number: int, label: object, body: object) -> Record:
+    """A row as it was read; damage can make anything of its columns."""
+    if not isinstance(label, bytes) or not isinstance(body, bytes):
+        raise damaged(f"batch {number}: it is of another type than what was written")
+    return Record(number, label, body)
 
 
-def _sum(counts: dict[bytes, int], changes: Mapping[bytes, int]) -> dict[bytes, int]:
-    for name, change in changes.items():
-        amount = counts.get(name, 0) + change
-        if amount:
-            counts[name] = amount
-        else:
-            counts.pop(name, None)
-    return counts
+def _filed(number: int, label: object, size_bytes: object) -> Filed:
+    """The same, without its body."""
+    if not isinstance(label, bytes) or not isinstance(size_bytes, int):
+        raise damaged(f"batch {number}: it is of another type than what was written")
+    return Filed(number, _label(number, label), size_bytes)
 
 
-def _crc(name: bytes, amount: int) -> int:
-    return zlib.crc32(b"%d %s" % (amount, name))
-
-
-def _damaged(what: str) -> SpoolFault:
-    return SpoolFault(SpoolFaultKind.DAMAGED, f"the spool is damaged: {what}")
+def _label(number: int, label: bytes) -> Label:
+    try:
+        return decode_label(number, label)
+    except Unreadable as error:
+        raise damaged(f"batch {number}: {error}") from error

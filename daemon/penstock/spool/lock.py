@@ -9,8 +9,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from penstock.errors import FatalError
-from penstock.spool.faults import judged
+from penstock.observability.metrics import SpoolFaultKind
+from penstock.spool.faults import SpoolFault, judged
 
 
 class SpoolLock:
@@ -19,21 +19,18 @@ class SpoolLock:
     def __init__(self, spool: Path) -> None:
         """Take it.
 
-        Errors: `FatalError` when another program has it; `SpoolFault` when its file cannot be made.
+        Errors: `SpoolFault`, of the kind `locked` when another program has it.
         """
         self._path = spool.with_name(spool.name + ".lock")
         with judged():
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            with judged():
+                self._take(spool)
+        except BaseException:
             os.close(self._file)
-            raise FatalError(
-                f"the spool {spool} is in use by process {holder or 'unknown'}: "
-                "end that one, or give each daemon a spool.path of its own"
-            ) from None
-        # For the reader of the text above; the lock itself holds on a full disk as well.
+            raise
+        # For the reader of the text below; the lock itself holds on a full disk as well.
         with suppress(OSError):
             os.truncate(self._file, 0)
             os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
@@ -41,3 +38,14 @@ class SpoolLock:
     def release(self) -> None:
         """Let others have it."""
         os.close(self._file)
+
+    def _take(self, spool: Path) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._file, 20, 0).decode("ascii", "replace").strip()
+            raise SpoolFault(
+                SpoolFaultKind.LOCKED,
+                f"the spool {spool} is in use by process {holder or 'unknown'}: "
+                "end that one, or give each daemon a spool.path of its own",
+            ) from None

@@ -1,37 +1,39 @@
 """Saves what can be read of a damaged spool into a new one.
 
-What always holds: the damaged file is moved aside under a name with the time, never deleted; a
-record is saved only when its checksum fits; and a crash at any point leaves either the damaged file
-in its place, to be salvaged again, or the new one, whole.
+What always holds: the damaged file and its log are moved aside under a name with the time, never
+deleted; a batch is saved only with a label that fits; and a crash at any point leaves either the
+damaged file in its place, to be salvaged again, or a new one that is whole, to be put there.
+
+All of the file is read, and what is in it written, so it takes as long as the disk takes for that,
+and as much room besides. Nobody waits for it: the daemon goes on as without a spool.
 """
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, suppress
+import shutil
 from pathlib import Path
 
 import msgspec
 import structlog
 
-from penstock.spool.codec import Record, Unreadable, decode_body, decode_label, relabelled
-from penstock.spool.faults import judge, judged
-from penstock.spool.file import PAGE_BYTES, SpoolFile
-from penstock.spool.quarantine import set_aside, sync_folder
+from penstock.observability.metrics import SpoolFaultKind
+from penstock.spool.carve import carve
+from penstock.spool.codec import (
+    Record,
+    Unreadable,
+    decode_body,
+    decode_label,
+    is_intact,
+    relabelled,
+)
+from penstock.spool.database import foreign
+from penstock.spool.faults import SpoolFault, judged
+from penstock.spool.file import SpoolFile
+from penstock.spool.log import log_of
+from penstock.spool.mark import Mark
+from penstock.spool.quarantine import sync_folder
 
 log = structlog.get_logger(__name__)
 
 GROUP_BYTES = 16 * 1024 * 1024
-FRUITLESS_NUMBERS = 100_000
-"""So many numbers in a row without a record end the search."""
-
-
-_DAMAGE = {
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_IOERR_READ,
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-}
 
 
 class Salvaged(msgspec.Struct, frozen=True):
@@ -40,71 +42,82 @@ class Salvaged(msgspec.Struct, frozen=True):
     aside: Path
     """Where the damaged file is now."""
     batches: int
-    """Saved into the new one."""
-    quarantined: int
-    """Set aside because neither what they hold nor what they count can be read."""
+    """Saved into the new one, those included whose contents are damaged."""
 
 
-def finish_salvage(path: Path) -> None:
-    """Put the new file in its place where a crash came in between, and forget an unfinished one."""
-    draft = _draft(path)
-    with judged():
-        if draft.exists() and not path.exists():
-            draft.replace(path)
-        _remove(draft)
+def salvage(spool: Path, logged: bytes, mark: Mark | None, moment: str) -> Salvaged:
+    """Save what can be read of a spool, which nobody may have open.
 
-
-def salvage(path: Path, moment: str) -> Salvaged:
-    """Save what can be read of the spool at `path`, which nobody may have open.
-
-    `moment` becomes part of the name that the damaged file is moved to.
-    Errors: `SpoolFault`; the damaged file is still in its place then.
+    `logged` is its log; what is older than the `mark` had been removed. `moment` becomes part of
+    the name that the damaged file is moved to.
+    Errors: `SpoolFault`, of the kind `foreign` when nothing in it is ours; the damaged file is
+    still in its place then.
     """
-    draft = _draft(path)
+    with judged():
+        size_bytes = spool.stat().st_size + len(logged)
+    log.warning("spool_salvage_begins", path=str(spool), bytes=size_bytes)
+    _check_room(spool, size_bytes)
+    draft = _draft(spool)
     with judged():
         _remove(draft)
-        if not _readable_as_database(path):
-            _graft_first_page(path, draft)
     target = SpoolFile(draft)
     try:
-        batches, quarantined = _copy(path, target)
+        copy = _Copy(target, mark.oldest_number if mark else None)
+        for record in carve(spool, logged):
+            copy.take(record)
+        copy.finish()
         target.close()
     except BaseException:
         target.abandon()
         raise
-    aside = path.with_name(f"{path.name}.damaged-{moment}")
+    if mark is None and not target.standing.batches:
+        with judged():
+            _remove(draft)
+        raise foreign(spool)
     with judged():
-        for suffix in ("-wal", ".first-page"):
-            with suppress(FileNotFoundError):
-                Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-        path.replace(aside)
-        draft.replace(path)
-        sync_folder(path.parent)
-    return Salvaged(aside, batches, quarantined)
+        draft.replace(_saved(spool))
+        sync_folder(spool.parent)
+    return Salvaged(_put_in_place(spool, moment), target.standing.batches)
 
 
-def _copy(path: Path, target: SpoolFile) -> tuple[int, int]:
-    """Copy what is readable; returns how many records were saved, and how many set aside."""
-    group: list[Record] = []
-    saved = 0
-    aside: set[int] = set()
-    with judged(), closing(_connect(path)) as connection:
-        for record in _records(connection):
-            sound = _sound(record)
-            if sound is None:
-                set_aside(path, record)
-                aside.add(record.number)
-                continue
-            group.append(sound)
-            saved += 1
-            if sum(one.size_bytes for one in group) >= GROUP_BYTES:
-                target.write(group, [])
-                group = []
-    target.write(group, [])
-    return saved, len(aside)
+def finish_salvage(spool: Path, moment: str) -> None:
+    """Put a new file in its place where a crash came in between, and forget an unfinished one."""
+    with judged():
+        _remove(_draft(spool))
+    if _saved(spool).exists():
+        _put_in_place(spool, moment)
 
 
-def _sound(record: Record) -> Record | None:
+class _Copy:
+    """Takes records in any order and any number of times, and keeps the best of each."""
+
+    def __init__(self, target: SpoolFile, oldest_number: int | None) -> None:
+        self._target = target
+        self._oldest_number = oldest_number
+        self._group: dict[int, Record] = {}
+        self._group_bytes = 0
+
+    def take(self, record: Record) -> None:
+        if self._oldest_number is not None and record.number < self._oldest_number:
+            return
+        labelled = _labelled(record)
+        if labelled is None:
+            return
+        had = self._group.get(record.number) or self._target.get(record.number)
+        if had is not None and (is_intact(had) or not is_intact(labelled)):
+            return
+        self._group[record.number] = labelled
+        self._group_bytes += labelled.size_bytes
+        if self._group_bytes >= GROUP_BYTES:
+            self.finish()
+
+    def finish(self) -> None:
+        self._target.write(list(self._group.values()), list(self._group))
+        self._group = {}
+        self._group_bytes = 0
+
+
+def _labelled(record: Record) -> Record | None:
     """The record with a label that fits, or nothing when it cannot even be accounted for."""
     try:
         decode_label(record.number, record.label)
@@ -117,100 +130,40 @@ def _sound(record: Record) -> Record | None:
     return record
 
 
-def _records(connection: sqlite3.Connection) -> Iterator[Record]:
-    """Every record that SQLite still finds, in order, whatever their checksums say."""
-    highest = _highest_number(connection)
-    after = fruitless = 0
-    while fruitless < FRUITLESS_NUMBERS and (highest is None or after < highest):
-        try:
-            row = connection.execute(
-                "select number, label, body from batches where number > ? order by number limit 1",
-                (after,),
-            ).fetchone()
-        except sqlite3.Error as error:
-            _raise_unless_damage(error)
-            row = ()
-        if row is None:
-            return
-        record = _record(row)
-        if record is not None and record.number > after and _trusted(record):
-            after, fruitless = record.number, 0
-            yield record
-            continue
-        after, fruitless = after + 1, fruitless + 1
-        if record is not None and record.number == after:
-            yield record
+def _check_room(spool: Path, needed_bytes: int) -> None:
+    with judged():
+        free_bytes = shutil.disk_usage(spool.parent).free
+    if free_bytes < needed_bytes:
+        raise SpoolFault(
+            SpoolFaultKind.DISK_FULL,
+            f"the spool is damaged, and to save what can be read of it needs {needed_bytes} bytes"
+            f" on its disk, of which {free_bytes} are free; free space on it, or enlarge it",
+        )
 
 
-def _record(row: tuple[object, ...]) -> Record | None:
-    match row:
-        case (int() as number, bytes() as label, bytes() as body):
-            return Record(number, label, body)
-        case _:
-            return None
+def _put_in_place(spool: Path, moment: str) -> Path:
+    """Move the damaged file aside, and the new one where it was; returns where the former is."""
+    aside = spool.with_name(f"{spool.name}.damaged-{moment}")
+    with judged():
+        # The log goes first: SQLite would take it for that of the new file.
+        for damaged, name in ((log_of(spool), log_of(aside)), (spool, aside)):
+            if damaged.exists():
+                damaged.replace(name)
+                sync_folder(spool.parent)
+        _saved(spool).replace(spool)
+        sync_folder(spool.parent)
+    return aside
 
 
-def _trusted(record: Record) -> bool:
-    """Whether the number is the record's own: a damaged one could lead past all the others."""
-    return _sound(record) is not None
+def _draft(spool: Path) -> Path:
+    return spool.with_name(f"{spool.name}.salvage")
 
 
-def _highest_number(connection: sqlite3.Connection) -> int | None:
-    try:
-        (number,) = connection.execute("select max(number) from batches").fetchone()
-    except sqlite3.Error as error:
-        _raise_unless_damage(error)
-        return None
-    return number if isinstance(number, int) else 0
+def _saved(spool: Path) -> Path:
+    """What the draft is called when it is whole."""
+    return spool.with_name(f"{spool.name}.salvaged")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-    # Else a file shared in memory would be made beside it.
-    connection.execute("pragma locking_mode = exclusive")
-    connection.execute("pragma cell_size_check = on")
-    return connection
-
-
-def _readable_as_database(path: Path) -> bool:
-    try:
-        with closing(_connect(path)) as connection:
-            connection.execute("select number from batches limit 0")
-            connection.execute("select 1 from sqlite_schema").fetchall()
-    except sqlite3.Error as error:
-        _raise_unless_damage(error)
-        return False
-    return True
-
-
-def _raise_unless_damage(error: sqlite3.Error) -> None:
-    """Only what the file itself is to blame for may be passed over."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    if code & 0xFF not in _DAMAGE and code not in _DAMAGE:
-        raise judge(error) from error
-
-
-def _graft_first_page(path: Path, draft: Path) -> None:
-    """Replace a damaged first page by that of an empty spool, which has the same tables.
-
-    The page itself is kept beside the file. Every other page is as it was.
-    """
-    blank = SpoolFile(draft)
-    blank.close()
-    page = bytearray(draft.read_bytes()[:PAGE_BYTES])
-    _remove(draft)
-    # The number of pages is then taken from the file's size (https://sqlite.org/fileformat2.html).
-    page[92:96] = bytes(4)
-    with path.open("r+b") as file:
-        Path(f"{path}.first-page").write_bytes(file.read(PAGE_BYTES))
-        file.seek(0)
-        file.write(page)
-
-
-def _draft(path: Path) -> Path:
-    return path.with_name(path.name + ".salvage")
-
-
-def _remove(path: Path) -> None:
-    for file in (path, Path(f"{path}-wal"), Path(f"{path}-journal")):
+def _remove(draft: Path) -> None:
+    for file in (draft, log_of(draft), draft.with_name(f"{draft.name}-journal")):
         file.unlink(missing_ok=True)

@@ -8,65 +8,41 @@ the account.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from random import random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import msgspec
 import structlog
 
 from penstock.backoff import Backoff
 from penstock.clock import Clock
-from penstock.errors import FatalError, Retryable
+from penstock.errors import Retryable
 from penstock.model import Batch
 from penstock.observability.metrics import SpoolCounts, SpoolFaultKind
 from penstock.pipeline.accounting import readings_by_tenant
 from penstock.settings.tree import Spool as SpoolSettings
-from penstock.spool.codec import Record, decode_label, encode, readings_of_label
+from penstock.spool.codec import Record, encode
 from penstock.spool.faults import SpoolFault
-from penstock.spool.file import Filed, Standing
+from penstock.spool.file import Standing
+from penstock.spool.jobs import AnyJob, Append, Event, Opened, Probe, Read, Remove, SetAside
 from penstock.spool.quota import Quota
-from penstock.spool.worker import (
-    AnyJob,
-    Append,
-    Event,
-    Opened,
-    Probe,
-    Read,
-    Remove,
-    SetAside,
-    Worker,
-    Written,
-)
+from penstock.spool.reports import Reports, SpoolAccount
+from penstock.spool.worker import Worker
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
+"""What is not finished then is as after a crash."""
 RETRY_MIN_SECONDS = 1.0
 RETRY_MAX_SECONDS = 15.0
 
 
 class SpoolFull(Retryable):
     """The batch does not fit under the quota."""
-
-
-class SpoolAccount(Protocol):
-    """Told of readings that move without anybody having moved them."""
-
-    def spool_opened(self, readings: Mapping[str | None, int]) -> None:
-        """The spool holds these readings, whatever was thought before."""
-        ...
-
-    def spool_dropped(self, readings: Mapping[str | None, int]) -> None:
-        """These readings left the spool for good, and are stored nowhere."""
-        ...
-
-    def spool_surplus(self, readings: Mapping[str | None, int]) -> None:
-        """These readings came to be in the spool although that was given up on."""
-        ...
 
 
 class SpoolStatus(msgspec.Struct, frozen=True):
@@ -87,6 +63,7 @@ class Spool:
         self._path = Path(settings.path)
         self._counts = counts
         self._account = account
+        self._reports = Reports(counts, account)
         self._clock = clock
         self._quota = Quota(settings)
         self._worker: Worker | None = None
@@ -119,10 +96,7 @@ class Spool:
         return self._quota.max_bytes
 
     async def open(self) -> None:
-        """Open the file, or find out that it does not work; then `run` goes on trying.
-
-        Errors: `FatalError` when another program has it.
-        """
+        """Open the file, or find out that it does not work; then `run` goes on trying."""
         self._worker = Worker(self._path, self._quota, self._clock, self._happened)
         self._worker.start()
         try:
@@ -177,20 +151,15 @@ class Spool:
     async def set_aside(self, record: Record, reason: str) -> None:
         """Move an unreadable record into the quarantine. `SpoolFault`."""
         file = await self._ask(SetAside(record))
-        label = decode_label(record.number, record.label)
-        self._counts.quarantined_batches += 1
-        self._counts.quarantined_rows += label.rows
-        self._account.spool_dropped(readings_of_label(label))
-        log.error(
-            "spool_batch_quarantined", reason=reason, rows=label.rows, file=str(file),
-            advice="a batch in the spool is damaged and its readings are lost to the database; the"
-            " disk may be failing; the file is kept for you to look at and delete",
-        )  # fmt: skip
+        self._reports.quarantined(record, reason, file)
 
     async def close(self) -> None:
         """Close the file."""
-        if self._worker is not None and not await self._worker.stop(TIMEOUT_SECONDS):
-            log.error("spool_not_closed", path=str(self._path))
+        if self._worker is not None and not await self._worker.stop(CLOSE_SECONDS):
+            log.warning(
+                "spool_not_closed", path=str(self._path),
+                advice="its disk is slow; nothing is lost, and the next start opens it as it is",
+            )  # fmt: skip
 
     async def _ask(self, job: AnyJob) -> Any:
         """What the thread answers to a job."""
@@ -207,7 +176,7 @@ class Spool:
         return answer
 
     async def _probe(self) -> None:
-        with suppress(SpoolFault, FatalError):
+        with suppress(SpoolFault):
             await self._ask(Probe())
 
     def _refuse_when_full(self, more_bytes: int) -> None:
@@ -262,43 +231,17 @@ class Spool:
 
     def _happened(self, event: Event) -> None:
         self.standing = event.standing
-        match event:
-            case Opened():
-                self._next_number = max(self._next_number, event.standing.last_number + 1)
-                self._account.spool_opened(event.readings)
-                self.changed.set()
-                if event.salvaged is not None:
-                    self._counts.salvages += 1
-                    log.error(
-                        "spool_salvaged", damaged_file=str(event.salvaged.aside),
-                        batches=event.salvaged.batches, quarantined=event.salvaged.quarantined,
-                        advice="the spool was damaged; what could be read of it goes on, and the"
-                        " damaged file is kept for you to look at and delete",
-                    )  # fmt: skip
-            case Written():
-                self._counts.commit_seconds.observe(event.commit_seconds)
-                if event.dropped:
-                    self._dropped(event.dropped)
-
-    def _dropped(self, dropped: Sequence[Filed]) -> None:
-        rows = sum(filed.label.rows for filed in dropped)
-        readings: Counter[str | None] = Counter()
-        for filed in dropped:
-            readings.update(readings_of_label(filed.label))
-        self._counts.dropped_batches += len(dropped)
-        self._counts.dropped_rows += rows
-        self._account.spool_dropped(readings)
-        log.error(
-            "spool_dropped_oldest", batches=len(dropped), rows=rows,
-            advice="the spool is full and spool.when_full is drop_oldest: these readings are lost",
-        )  # fmt: skip
+        self._reports.happened(event)
+        if isinstance(event, Opened):
+            self._next_number = max(self._next_number, event.standing.last_number + 1)
+            self.changed.set()
 
 
 def _in_time(job: AnyJob) -> Any:
     if not job.answer.done():
         raise SpoolFault(
             SpoolFaultKind.HUNG,
-            f"the disk of the spool did not answer for {TIMEOUT_SECONDS:g} s; look into the"
-            " kernel's log",
+            f"the spool did not answer for {TIMEOUT_SECONDS:g} s: a damaged one is being saved, as"
+            " the log says, or its disk hangs; look into the kernel's log",
         )
     return job.answer.result()

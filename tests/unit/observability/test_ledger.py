@@ -27,18 +27,6 @@ def test_a_lost_reading_is_an_imbalance_and_so_is_one_counted_twice() -> None:
     assert ledger.imbalances() == {"lost": 1, "twice": -1}
 
 
-def test_readings_are_added_up_by_the_account_that_their_tenants_share() -> None:
-    ledger = Ledger()
-    for n in range(MAX_TENANTS):
-        ledger.account(f"tenant-{n}")
-    by_account = ledger.by_account({"tenant-7": 5, "one-more": 2, "yet-another": 3, None: 1})
-    assert [(ledger.account("tenant-7"), 5), (ledger.account("one-more"), 5)] == [
-        pair for pair in by_account if pair[1] == 5
-    ]
-    assert sum(readings for _, readings in by_account) == 11
-    assert len(by_account) == MAX_TENANTS + 2
-
-
 def test_a_tenant_has_one_account() -> None:
     ledger = Ledger()
     assert ledger.account("a") is ledger.account("a")

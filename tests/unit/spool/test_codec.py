@@ -40,9 +40,10 @@ def test_the_label_accounts_for_the_batch(batch: Batch) -> None:
 def test_a_lost_label_can_be_made_from_the_body(batch: Batch) -> None:
     record = record_of(7, batch)
     lost = record._replace(label=b"")
-    assert decode_label(7, relabelled(lost, decode_body(7, record.body)).label) == decode_label(
-        7, record.label
-    )
+    found = decode_label(7, relabelled(lost, decode_body(7, record.body)).label)
+    expected = decode_label(7, record.label)
+    assert (found.received_us, found.rows) == (expected.received_us, expected.rows)
+    assert dict(found.readings) == dict(expected.readings)
 
 
 def test_only_series_that_are_used_are_written() -> None:

@@ -63,6 +63,6 @@ def test_each_commit_is_synced_and_nothing_is_shared_through_the_file_system(
         name: file._connection.execute(f"pragma {name}").fetchone()[0]
         for name in ("journal_mode", "synchronous", "locking_mode")
     }
-    assert found == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive"}
+    assert found == {"journal_mode": b"wal", "synchronous": 2, "locking_mode": b"exclusive"}
     assert not (tmp_path / "spool.db-shm").exists()
     file.close()

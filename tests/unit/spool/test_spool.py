@@ -1,16 +1,16 @@
 """The spool as the daemon uses it, on a real file."""
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
-from penstock.errors import FatalError
 from penstock.observability.metrics import SpoolCounts, SpoolFaultKind
 from penstock.pipeline.accounting import readings_by_tenant
 from penstock.settings.tree import Spool as SpoolSettings
@@ -158,14 +158,23 @@ async def test_what_is_too_old_is_dropped_where_that_is_wanted(tmp_path: Path) -
         assert 1 not in await bench.numbers()
 
 
-async def test_a_second_program_is_told_who_has_the_spool(tmp_path: Path) -> None:
-    async with opened(tmp_path / "spool.db"):
-        second = Bench(tmp_path / "spool.db")
-        with pytest.raises(FatalError, match=r"is in use by process \d+: end that one"):
-            await second.spool.open()
-        await second.spool.close()
-    async with opened(tmp_path / "spool.db") as bench:
-        assert bench.spool.usable
+async def test_a_second_program_is_told_who_has_the_spool_and_gets_it_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "RETRY_MIN_SECONDS", 0.01)
+    monkeypatch.setattr(spool_module, "RETRY_MAX_SECONDS", 0.02)
+    path = tmp_path / "spool.db"
+    async with AsyncExitStack() as first:
+        await first.enter_async_context(opened(path))
+        async with opened(path) as second:
+            assert second.spool.status.state == "unusable"
+            assert f"is in use by process {os.getpid()}: end that one" in second.spool.status.detail
+            assert second.counts.faults[SpoolFaultKind.LOCKED] >= 1
+            with pytest.raises(SpoolFault):
+                await second.spool.append(batch_of(rows=1))
+            await first.aclose()
+            await until(lambda: second.spool.usable, "the spool is usable")
+            await second.spool.append(batch_of(rows=1))
 
 
 async def test_a_folder_that_is_not_there_is_said_and_its_coming_heals(
