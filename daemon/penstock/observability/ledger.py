@@ -12,7 +12,6 @@ be put down to a tenant (a bad topic) is in `_unknown`. A tenant's name comes fr
 whoever can publish could otherwise make labels without end.
 """
 
-
 import msgspec
 
 MAX_TENANTS = 1_000
