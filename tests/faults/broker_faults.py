@@ -48,7 +48,7 @@ def reset_and_slice(trial: Trial) -> None:
     database = trial.enter(TcpProxy.before(trial.dsn))
     trial.configure(dsn=database.through(trial.dsn))
     with trial.under_load():
-        for _ in trial.times(short=2, long=30):
+        for _ in trial.times(short=1, long=30):
             time.sleep(RESET_SECONDS)
             trial.expect(trial.broker_proxy.cut(), "a connection to the broker was cut")
             trial.expect(database.cut(), "a connection to the database was cut")
@@ -70,7 +70,7 @@ def slice_what_the_broker_sends(trial: Trial) -> None:
 def take_the_client_id(trial: Trial) -> None:
     trial.configure(mqtt={"client_id": trial.prefix})
     with trial.under_load():
-        for _ in trial.times(short=2, long=12):
+        for _ in trial.times(short=1, long=12):
             trial.wait(0.2, 1.5)
             with Intruder(trial.servers.broker.url, trial.prefix) as intruder:
                 intruder.wait_for_the_end(within_seconds=60)
@@ -88,22 +88,19 @@ def take_the_client_id(trial: Trial) -> None:
     trial.expect(sessions_lost(trial) == 0, "the broker has kept the session")
 
 
-@catalogue.experiment(19, "Ten times the load for a minute")
+@catalogue.experiment(19, "Ten times the load for 60 s")
 def load_tenfold(trial: Trial) -> None:
     # Past the proxy, which would be the bottleneck.
     trial.configure(mqtt_url=trial.servers.broker.url)
-    seconds = trial.pick(3, 60)
-    further = 9 * RATE
+    messages = 10 * RATE * trial.pick(3, 60)
     with trial.under_load():
         before_bytes = most_memory_bytes(trial)
         trial.runs += 1
-        with trial.load(rate=further, messages=further * seconds, options=("--connections", "8")):
-            pass
-    received = trial.daemon.metric("penstock_messages_received_total")
-    trial.expect(received >= 0.8 * 10 * RATE * seconds, "the load was ten times what it is")
-    trial.expect(
-        most_memory_bytes(trial) - before_bytes <= MEMORY_BYTES, "memory stays within bounds"
-    )
+        # What a slower machine cannot take in that time it takes later.
+        with trial.load(rate=9 * RATE, options=("--connections", "8")):
+            wait_until(lambda: received(trial) >= messages, "all was received", within_seconds=300)
+    growth_bytes = most_memory_bytes(trial) - before_bytes
+    trial.expect(growth_bytes <= MEMORY_BYTES, f"memory is bounded, but grew by {growth_bytes:,}")
 
 
 def most_memory_bytes(trial: Trial) -> int:
@@ -167,6 +164,11 @@ def retained_came(trial: Trial, due: float) -> float:
     """Wait for so many retained messages, and return how many have come."""
     wait_until(lambda: retained_received(trial) >= due, "the retained messages came")
     return retained_received(trial)
+
+
+def received(trial: Trial) -> float:
+    """Messages since the daemon was started."""
+    return trial.daemon.metric("penstock_messages_received_total")
 
 
 def retained_received(trial: Trial) -> float:
