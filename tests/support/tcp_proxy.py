@@ -43,6 +43,8 @@ class TcpProxy:
         """Where it listens."""
         self.hangs = False
         """Pass nothing on, in either direction, while the connections stay."""
+        self.hangs_at: bytes | None = None
+        """What a client says that nothing is passed on from."""
         self.refuses = False
         """Reset new connections."""
         self.delay_seconds = 0.0
@@ -173,6 +175,8 @@ class TcpProxy:
         self, client: asyncio.StreamReader, to_server: asyncio.StreamWriter
     ) -> None:
         while data := await client.read(65_536):
+            if self.hangs_at is not None and self.hangs_at in data:
+                self.hangs = True
             kept = data if self.bytes_left is None else data[: self.bytes_left]
             await self._pass(kept, to_server)
             if self.bytes_left is None:
