@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from math import ceil, log2
 from typing import NamedTuple
@@ -91,7 +92,7 @@ class ModelDatabase:
     def _commit(self, batch: Batch) -> Stored:
         inserted: Counter[str] = Counter()
         duplicates: Counter[str] = Counter()
-        for row, value in readings_in(batch).items():
+        for row, value in _rows_of(batch):
             (duplicates if row in self.rows else inserted)[row.key.tenant] += 1
             assert self.rows.setdefault(row, value) == value
             self.commits[row] += 1
@@ -118,12 +119,7 @@ class ModelDatabase:
 
 def readings_in(batch: Batch) -> dict[Row, float]:
     """The numeric readings of a batch, by what they are in the table."""
-    numbers = batch.numbers
-    columns = (numbers.series.tolist(), numbers.ts_us.tolist(), numbers.value.tolist())
-    return {
-        Row(batch.index.keys[series], ts_us): value
-        for series, ts_us, value in zip(*columns, strict=True)
-    }
+    return dict(_rows_of(batch))
 
 
 def identity_of(letter: DeadLetter) -> tuple[str | None, str | None, bytes]:
@@ -135,6 +131,14 @@ def refused_value(payload: bytes) -> float:
     """The value of a reading that became a dead letter."""
     (sample,) = msgspec.json.decode(payload)["metrics"].values()
     return float(sample["value"])
+
+
+def _rows_of(batch: Batch) -> Iterator[tuple[Row, float]]:
+    """Those that stand in it twice are given twice: one of them is a duplicate."""
+    numbers = batch.numbers
+    columns = (numbers.series.tolist(), numbers.ts_us.tolist(), numbers.value.tolist())
+    for series, ts_us, value in zip(*columns, strict=True):
+        yield Row(batch.index.keys[series], ts_us), value
 
 
 def _poison(batch: Batch) -> int:

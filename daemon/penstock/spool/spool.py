@@ -75,7 +75,7 @@ class Spool:
         self.standing = Standing()
         """What it holds."""
         self.changed = asyncio.Event()
-        """Set when something was added, or the file was opened; whoever waits clears it."""
+        """Set when something was added, or the spool was found to work; whoever waits clears it."""
 
     @property
     def usable(self) -> bool:
@@ -234,7 +234,6 @@ class Spool:
         self._reports.happened(event)
         if isinstance(event, Opened):
             self._next_number = max(self._next_number, event.standing.last_number + 1)
-            self.changed.set()
 
 
 def _in_time(job: AnyJob) -> Any:
