@@ -95,8 +95,9 @@ class DaemonProcess:
 
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit status."""
+        wait_until(lambda: not self.running, "the daemon ends")
         assert self._process._process is not None
-        return self._process._process.wait(DEADLINE_SECONDS)
+        return self._process._process.returncode
 
     def kill(self) -> None:
         """End it as a power cut would."""
