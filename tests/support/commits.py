@@ -5,8 +5,6 @@ the commit and not before; and what is cut is the commit of a batch, not of anyt
 daemon does in a database. The answers are read by PostgreSQL's manual ("Message Formats").
 """
 
-from collections import Counter
-from enum import Enum, auto
 from typing import Final
 
 from tests.support.tcp_proxy import Cut, Watch
@@ -20,22 +18,13 @@ _REFUSES_TLS: Final = b"N"
 """The whole answer to a request for TLS: the only one that is no message."""
 
 
-class Commit(Enum):
-    """How a batch is committed."""
-
-    STATEMENT = auto()
-    """By a COPY that is a transaction by itself."""
-    TRANSACTION = auto()
-    """By a COMMIT after a COPY."""
-
-
 class Commits:
     """Looks into any number of connections; give `watch` to a proxy."""
 
     def __init__(self) -> None:
-        self.wanted: Commit | None = None
-        """Which commit to hide next; then it is `None` again."""
-        self.hidden: Counter[Commit] = Counter()
+        self.wanted = False
+        """Whether to hide the next commit; then it is false again."""
+        self.hidden = 0
 
     def watch(self) -> Watch:
         """A watcher for one connection."""
@@ -49,16 +38,16 @@ class Commits:
                 data, fresh = data.removeprefix(_REFUSES_TLS), False
             rest += data
             while (end := _end_of_message(rest)) is not None:
-                self._hide_if_wanted(answers.follow(rest[0], rest[5:end]))
+                self._hide_if_wanted(committed=answers.follow(rest[0], rest[5:end]))
                 rest = rest[end:]
 
         return see
 
-    def _hide_if_wanted(self, commit: Commit | None) -> None:
-        if commit is None or commit is not self.wanted:
+    def _hide_if_wanted(self, *, committed: bool) -> None:
+        if not committed or not self.wanted:
             return
-        self.wanted = None
-        self.hidden[commit] += 1
+        self.wanted = False
+        self.hidden += 1
         raise Cut
 
 
@@ -67,26 +56,16 @@ class _Answers:
 
     def __init__(self) -> None:
         self._command = self._command_before = b""
-        self._idle = False
 
-    def follow(self, kind: int, content: bytes) -> Commit | None:
-        """Take a message; the commit of a batch, if it is the end of one."""
+    def follow(self, kind: int, content: bytes) -> bool:
+        """Take a message; whether it ends the commit of a batch, which is a COMMIT after a COPY."""
         if kind == _COMMAND_COMPLETE:
-            self._command = content
-        if kind != _READY_FOR_QUERY:
-            return None
-        commit = self._commit(idle=content == _IDLE)
-        if self._command:
-            self._command_before, self._command = self._command, b""
-        self._idle = content == _IDLE
-        return commit
-
-    def _commit(self, *, idle: bool) -> Commit | None:
-        if idle and self._idle and self._command.startswith(_COPY):
-            return Commit.STATEMENT
-        if self._command == _COMMIT and self._command_before.startswith(_COPY):
-            return Commit.TRANSACTION
-        return None
+            self._command_before, self._command = self._command, content
+        if kind != _READY_FOR_QUERY or content != _IDLE:
+            return False
+        committed = self._command == _COMMIT and self._command_before.startswith(_COPY)
+        self._command = self._command_before = b""
+        return committed
 
 
 def _end_of_message(data: bytes) -> int | None:

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support.commits import Commit, Commits
+from tests.support.commits import Commits
 from tests.support.tcp_proxy import Cut, Watch
 
 IDLE, IN_TRANSACTION = b"I", b"T"
@@ -18,7 +18,6 @@ def ready(status: bytes) -> bytes:
     return message(b"Z", status)
 
 
-COPY = answer(b"COPY 5", IDLE)
 TRANSACTION = (
     answer(b"BEGIN", IN_TRANSACTION)
     + answer(b"COPY 5", IN_TRANSACTION)
@@ -31,52 +30,45 @@ OTHER_TRANSACTION = (
     + answer(b"UPDATE 5", IN_TRANSACTION)
     + answer(b"COMMIT", IDLE)
 )
+FAILED_TRANSACTION = (
+    answer(b"BEGIN", IN_TRANSACTION) + answer(b"COPY 5", IN_TRANSACTION) + answer(b"ROLLBACK", IDLE)
+)
 LOGGED_IN = b"N" + message(b"R", bytes(4)) + ready(IDLE)
 
 
-def watching(wanted: Commit) -> tuple[Commits, Watch]:
+def watching() -> tuple[Commits, Watch]:
     """A watcher of a connection whose client has just logged in."""
     commits = Commits()
     see = commits.watch()
     see(LOGGED_IN)
-    commits.wanted = wanted
+    commits.wanted = True
     return commits, see
 
 
-@pytest.mark.parametrize(
-    ("wanted", "answers"), [(Commit.STATEMENT, COPY), (Commit.TRANSACTION, TRANSACTION)]
-)
-def test_a_commit_is_hidden_once_the_whole_answer_is_there(wanted: Commit, answers: bytes) -> None:
-    commits, see = watching(wanted)
-    for place in range(len(answers) - 1):
-        see(answers[place : place + 1])
+def test_a_commit_is_hidden_once_the_whole_answer_is_there() -> None:
+    commits, see = watching()
+    for place in range(len(TRANSACTION) - 1):
+        see(TRANSACTION[place : place + 1])
     with pytest.raises(Cut):
-        see(answers[-1:])
-    assert (commits.hidden[wanted], commits.wanted) == (1, None)
-    commits.watch()(LOGGED_IN + answers)  # it is content then
+        see(TRANSACTION[-1:])
+    assert (commits.hidden, commits.wanted) == (1, False)
+    commits.watch()(LOGGED_IN + TRANSACTION)  # it is content then
 
 
 @pytest.mark.parametrize(
-    ("wanted", "answers"),
-    [
-        (Commit.STATEMENT, TRANSACTION),
-        (Commit.STATEMENT, OTHER_TRANSACTION),
-        (Commit.STATEMENT, answer(b"SELECT 1", IDLE)),
-        (Commit.TRANSACTION, COPY),
-        (Commit.TRANSACTION, OTHER_TRANSACTION),
-        (Commit.TRANSACTION, answer(b"BEGIN", IN_TRANSACTION) + answer(b"ROLLBACK", IDLE)),
-    ],
+    "answers",
+    [OTHER_TRANSACTION, FAILED_TRANSACTION, answer(b"COPY 5", IDLE), answer(b"SELECT 1", IDLE)],
 )
-def test_what_is_not_wanted_passes(wanted: Commit, answers: bytes) -> None:
-    commits, see = watching(wanted)
+def test_what_is_not_the_commit_of_a_batch_passes(answers: bytes) -> None:
+    commits, see = watching()
     see(answers)
-    assert commits.wanted is wanted
+    assert (commits.hidden, commits.wanted) == (0, True)
 
 
-def test_a_statement_that_is_only_prepared_after_a_copy_is_no_commit() -> None:
+def test_a_statement_that_is_only_prepared_after_a_commit_is_none() -> None:
     commits = Commits()
     see = commits.watch()
-    see(LOGGED_IN + COPY)
-    commits.wanted = Commit.STATEMENT
+    see(LOGGED_IN + TRANSACTION)
+    commits.wanted = True
     see(message(b"1", b"") + ready(IDLE))
     assert not commits.hidden
