@@ -11,11 +11,11 @@ from tests.support.tcp_proxy import TcpProxy
 
 catalogue = Catalogue()
 
-SPOOL_MEBIBYTES, LAST_BYTES = 64, 65_536
+SPOOL_MEBIBYTES = 64
+LAST_BYTES = 1_048_576
+"""More than the spool takes while the disk is being filled, or its reserve would be filled too."""
 APPENDED_BATCHES = 3
 """After so many more the spool is taken to work."""
-UNHINDERED_BATCHES = 50
-"""That are spooled in spite of a fault show that there is none."""
 WITHHELD_MESSAGES = 500
 """That come, and are not acknowledged, while it does not."""
 
@@ -64,7 +64,7 @@ def fsync_fails(trial: Trial) -> None:
             _wait_until_it_works(trial)
             faults = _faults(trial, "io_error")
             with failing(trial.daemon.process_id, SYNCING, error="EIO") as injection:
-                _expect_fault(trial, "io_error", since=faults)
+                _expect_fault(trial, "io_error", since=faults, within_batches=30)
                 trial.expect(injection.count, "fsync was made to fail")
                 if number % 2:
                     trial.daemon.kill()
@@ -92,15 +92,18 @@ def _fill_up(trial: Trial, disk: SmallDisk) -> None:
     """Leave so little room that the spool takes the last of it."""
     faults = _faults(trial, "disk_full")
     disk.fill(leave_bytes=LAST_BYTES)
-    _expect_fault(trial, "disk_full", since=faults)
+    _expect_fault(trial, "disk_full", since=faults, within_batches=500)
 
 
-def _expect_fault(trial: Trial, fault: str, *, since: float) -> None:
-    """See a fault named and counted, and nothing acknowledged any more."""
+def _expect_fault(trial: Trial, fault: str, *, since: float, within_batches: int) -> None:
+    """See a fault named and counted, and nothing acknowledged any more.
+
+    When it has not shown after so many batches it never will.
+    """
     appended = _appended(trial)
     wait_until(
-        lambda: _faults(trial, fault) > since or _appended(trial) > appended + UNHINDERED_BATCHES,
-        f"the spool does not care about {fault}, or sees it",
+        lambda: _faults(trial, fault) > since or _appended(trial) > appended + within_batches,
+        f"the spool meets {fault}",
     )
     trial.expect(_faults(trial, fault) > since, f"{fault} is counted")
     trial.expect(_state(trial) == "unusable", f"the spool is unusable after {fault}")

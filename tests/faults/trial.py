@@ -168,6 +168,7 @@ class Trial:
             options=options,
         )
         try:
+            load.until_publishing()
             yield load
         except BaseException:
             load.abandon()

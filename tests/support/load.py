@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
+from tests.support.publishing import until_published
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
 RATE = 2_000
@@ -37,6 +38,7 @@ class Load:
         self._ledger = folder / f"{name}.npz"
         self._report = folder / f"{name}.json"
         self._started_seconds = time.monotonic()
+        self._url = mqtt_url
         self._rate = rate
         self._endless = not seconds
         self.topic = f"{prefix}/{{tenant}}/{{device}}/telemetry"
@@ -48,6 +50,11 @@ class Load:
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def until_publishing(self) -> None:
+        """Wait until it has begun: on a busy machine a process takes seconds to start."""
+        until_published(self._url, self.topic.format(tenant="+", device="+"))
+        self._started_seconds = time.monotonic()
 
     def publish_at_least(self, messages: int) -> None:
         """Wait until so many should have been published."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,7 +10,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 from paho.mqtt import publish as paho_publish
-from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 def publish(
@@ -27,6 +29,26 @@ def publish(
         port=url.port or 1883,
         protocol=MQTTProtocolVersion.MQTTv5,
     )
+
+
+def until_published(mqtt_url: str, topics: str, *, within_seconds: float = 60.0) -> None:
+    """Wait until somebody publishes something that the filter `topics` matches."""
+    url = urlsplit(mqtt_url)
+    published = threading.Event()
+    client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
+
+    def subscribe(*_: object) -> None:
+        client.subscribe(topics)
+
+    client.on_connect = subscribe
+    client.on_message = lambda *_: published.set()
+    client.connect(url.hostname or "127.0.0.1", url.port or 1883)
+    client.loop_start()
+    try:
+        assert published.wait(within_seconds), f"nothing was published to {topics}"
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 def rows_of(dsn: str, sql: str) -> list[tuple[Any, ...]]:
