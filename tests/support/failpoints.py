@@ -13,14 +13,15 @@ import os
 import runpy
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from asyncpg.transaction import Transaction
-
 from penstock.app.flow import Flow
 from penstock.spool.file import SpoolFile
+from penstock.storage import session
+from penstock.storage.connection import Connection
 from penstock.storage.session import Session
 from penstock.storage.write_set import Copy
 
@@ -46,7 +47,7 @@ def before_copy(passage: Passage) -> None:
 
 
 def before_copy_done(passage: Passage) -> None:
-    """The rows of a COPY that is its own transaction are sent, and CopyDone is not."""
+    """The rows of a COPY are sent, and CopyDone is not."""
     copy_rows = _function(Session, "_copy")
 
     async def sent(data: memoryview) -> AsyncIterator[memoryview]:
@@ -55,9 +56,8 @@ def before_copy_done(passage: Passage) -> None:
         passage()
 
     async def copy_and_pass(self: Session, copy: Copy, prefix: str = "") -> None:
-        if not self._connection.is_in_transaction():
-            copy = copy._replace(data=sent(copy.data))  # type: ignore[arg-type]
-        await copy_rows(self, copy, prefix)
+        parts = copy._replace(data=sent(copy.data))  # type: ignore[arg-type]
+        await copy_rows(self, parts, prefix)
 
     Session._copy = copy_and_pass  # type: ignore[method-assign]
 
@@ -109,7 +109,7 @@ POINTS = {
 
 def _precede_commit(way: str, passage: Passage) -> None:
     """Pass when a transaction of one way into the tables is about to commit."""
-    write, leave = _function(Session, way), _function(Transaction, "__aexit__")
+    write, begin = _function(Session, way), session.transaction  # type: ignore[attr-defined]
     writing = ContextVar("writing", default=False)
 
     async def write_noted(self: Session, rows: Any) -> Any:
@@ -119,13 +119,15 @@ def _precede_commit(way: str, passage: Passage) -> None:
         finally:
             writing.reset(token)
 
-    async def pass_and_leave(self: Transaction, kind: Any, error: Any, trace: Any) -> None:
-        if writing.get() and kind is None:
-            passage()
-        await leave(self, kind, error, trace)
+    @asynccontextmanager
+    async def pass_and_commit(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+        async with begin(connection, limit_seconds):
+            yield
+            if writing.get():
+                passage()
 
     setattr(Session, way, write_noted)
-    setattr(Transaction, "__aexit__", pass_and_leave)  # noqa: B010 - so that mypy lets it be
+    session.transaction = pass_and_commit  # type: ignore[attr-defined]
 
 
 def _precede(owner: type, name: str, passage: Passage) -> None:
