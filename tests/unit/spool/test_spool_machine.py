@@ -196,6 +196,9 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_account_is_what_the_spool_holds(self) -> None:
+        if DiskFault.LYING in self.faults:
+            # What was removed by a commit that failed leaves the account when it is asked again.
+            return
         standing = self.spool.standing
         held = [(sent, self.account(sent).spooled // sent.batch.rows) for sent in self.sent]
         assert standing.batches == sum(copies for _, copies in held)
