@@ -15,7 +15,7 @@ DRAIN_SECONDS = 10.0
 
 CAUGHT_BY = [
     ("acknowledge_before_commit", 1, "lost"),
-    ("insert_without_looking", 9, "it never came to rest"),
+    ("insert_without_looking", 9, "a commit was hidden"),
     ("skip_the_fsync", 14, "acknowledged"),
     ("forget_before_commit", 2, "lost"),
 ]
