@@ -24,11 +24,12 @@ from penstock.pipeline.breaker import Breaker
 from penstock.pipeline.queue import BatchQueue
 from penstock.settings.listen import parse_listen
 from penstock.settings.tree import Settings
-from penstock.spool.codec import Contents, Record, Unreadable, decode_body
+from penstock.spool.carve import carve
+from penstock.spool.codec import Contents, Record, Unreadable, decode_body, is_intact
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import SpoolFile
 from penstock.spool.lock import SpoolLock
-from penstock.spool.log import renew_log, restore_log
+from penstock.spool.log import log_of, renew_log, restore_log
 from penstock.spool.mark import read_mark
 from penstock.spool.quarantine import quarantine_folder
 from penstock.spool.replayer import Replayer
@@ -139,13 +140,26 @@ def verify_spool(path: Path) -> bool:
 
 def export_spool(path: Path) -> None:
     """Print all readings and dead letters of a spool that can be read."""
-    with _opened(path) as file:
-        for record, contents in _records(file):
-            if isinstance(contents, Unreadable):
-                remark(f"batch {record.number} is damaged and left out: {contents}")
-                continue
-            for line in lines_of(contents):
-                say(line)
+    printed: set[int] = set()
+    try:
+        with _opened(path) as file:
+            for record, contents in _records(file):
+                if isinstance(contents, Unreadable):
+                    remark(f"batch {record.number} is damaged and left out: {contents}")
+                    continue
+                _print(contents)
+                printed.add(record.number)
+    except _UnusableError as error:
+        remark(f"{error}; what can be read of it follows, and may include what was removed")
+        for record in carve(path, log_of(path).read_bytes() if log_of(path).exists() else b""):
+            if record.number not in printed and is_intact(record):
+                _print(decode_body(record.number, record.body))
+                printed.add(record.number)
+
+
+def _print(contents: Contents) -> None:
+    for line in lines_of(contents):
+        say(line)
 
 
 @contextmanager

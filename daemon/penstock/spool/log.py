@@ -60,20 +60,20 @@ def restore_log(spool: Path, log: bytes) -> None:
 
 
 def pages_in_log(log: bytes, page_bytes: int) -> Mapping[int, Sequence[int]]:
-    """Where each page is in the log, the latest version last; what was committed, that is."""
-    pages: dict[int, list[int]] = defaultdict(list)
-    uncommitted: list[tuple[int, int]] = []
+    """Where each page is in the log, the latest version last; a commit that broke off is included.
+
+    Frames of an earlier round follow those that count, so what is before any of these is damaged at
+    worst.
+    """
     salts = _salts(log)
-    for start in range(_HEADER.size, len(log) - _FRAME.size, _FRAME.size + page_bytes):
-        page, commit, *found, _, _ = _FRAME.unpack_from(log, start)
-        if salts is None or tuple(found) != salts:
-            # A frame of an earlier round, which has not been overwritten; or one that is damaged.
-            continue
-        uncommitted.append((page, start + _FRAME.size))
-        if commit:
-            for number, offset in uncommitted:
-                pages[number].append(offset)
-            uncommitted = []
+    frames = [
+        (start + _FRAME.size, _FRAME.unpack_from(log, start))
+        for start in range(_HEADER.size, len(log) - _FRAME.size, _FRAME.size + page_bytes)
+    ]
+    counted = max((n for n, (_, frame) in enumerate(frames, 1) if frame[2:4] == salts), default=0)
+    pages: dict[int, list[int]] = defaultdict(list)
+    for offset, (page, *_) in frames[:counted]:
+        pages[page].append(offset)
     return pages
 
 

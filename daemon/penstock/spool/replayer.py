@@ -13,8 +13,8 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import NamedTuple
 
-import msgspec
 import structlog
 
 from penstock.clock import Clock
@@ -36,9 +36,10 @@ Probe = Callable[[], Awaitable[bool]]
 """Says whether the database answers at all."""
 
 IDLE_SECONDS = 0.5
+FAREWELL_SECONDS = 1.0
 
 
-class _Committed(msgspec.Struct, frozen=True):
+class _Committed(NamedTuple):
     """A portion that is in the database and still in the spool."""
 
     portion: Portion
@@ -75,21 +76,27 @@ class Replayer:
         self._portion_bytes = portion_bytes
         self._portions = Portions()
         self._loaded: deque[Portion] = deque()
-        self._committed: _Committed | None = None
+        self._committed: list[_Committed] = []
         self._after = 0
         """The number up to which records were read in this pass over the spool."""
 
     async def run(self) -> None:
         """Replay until cancelled."""
-        while True:
-            self._spool.changed.clear()
-            started_seconds = self._clock.monotonic_seconds()
-            if not await self._step():
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(IDLE_SECONDS):
-                        await self._spool.changed.wait()
-            elif self._queue.crowded.is_set():
-                await asyncio.sleep(self._clock.monotonic_seconds() - started_seconds)
+        try:
+            while True:
+                self._spool.changed.clear()
+                started_seconds = self._clock.monotonic_seconds()
+                if not await self._step():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(IDLE_SECONDS):
+                            await self._spool.changed.wait()
+                elif self._queue.crowded.is_set():
+                    await asyncio.sleep(self._clock.monotonic_seconds() - started_seconds)
+        finally:
+            # Else it would be stored again after the next start, and its dead letters be double.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_SECONDS):
+                    await self._remove()
 
     async def drain(self) -> None:
         """Replay until the spool is empty.
@@ -97,7 +104,7 @@ class Replayer:
         Errors: `Retryable` when the database does not take something, `FatalError` when the spool
         does not work; doing it again goes on.
         """
-        while self._spool.standing.batches or self._committed is not None:
+        while self._spool.standing.batches or self._committed:
             failures = self._metrics.retries[Retry.REPLAY]
             progressed = await self._step()
             if self._metrics.retries[Retry.REPLAY] > failures or not self._breaker.closed:
@@ -109,24 +116,20 @@ class Replayer:
         """Store a portion, read the next, and remove the last; false when there is no more to do.
 
         The three go on side by side. Nothing is stored while removing fails, so that no more than
-        one portion is ever in both places.
+        two portions are ever in both places.
         """
-        if self._committed is not None and not self._loaded:
+        if self._committed and not self._loaded:
             return await self._remove()
         if not await self._database_answers():
             return True
         if not self._loaded:
             return await self._load()
-        stored, _, removed = await asyncio.gather(
+        _, _, removed = await asyncio.gather(
             self._commit(self._loaded[0]), self._load(), self._remove()
         )
-        if stored is None:
-            return True
         while not removed:
             await asyncio.sleep(IDLE_SECONDS)
             removed = await self._remove()
-        self._committed = stored
-        self._loaded.popleft()
         return True
 
     async def _database_answers(self) -> bool:
@@ -142,7 +145,7 @@ class Replayer:
             self._breaker.succeeded()
         return True
 
-    async def _commit(self, portion: Portion) -> _Committed | None:
+    async def _commit(self, portion: Portion) -> None:
         try:
             outcome = await store_whole(self._store.store, portion.batch, self._metrics.storage)
         except (Retryable, FatalError) as error:
@@ -150,27 +153,32 @@ class Replayer:
             self._breaker.failed()
             self._metrics.retries[Retry.REPLAY] += 1
             log.warning("replay_failed", rows=portion.batch.rows, error=str(error))
-            return None
-        self._breaker.succeeded()
-        return _Committed(portion, outcome)
+        else:
+            self._breaker.succeeded()
+            self._loaded.popleft()
+            self._committed.append(_Committed(portion, outcome))
 
     async def _remove(self) -> bool:
         """Remove what is committed; whether nothing is left in both places."""
-        committed = self._committed
-        if committed is None:
+        committed = list(self._committed)
+        if not committed:
             return True
         try:
-            await self._spool.remove(committed.portion.numbers)
+            await self._spool.remove([n for one in committed for n in one.portion.numbers])
         except SpoolFault:
             return False
-        self._committed = None
-        self._metrics.spool.replayed_batches += len(committed.portion.numbers)
-        self._metrics.spool.replayed_rows += committed.portion.batch.rows
-        self._replayed(committed.portion.batch, committed.outcome)
+        del self._committed[: len(committed)]
+        for portion, outcome in committed:
+            self._metrics.spool.replayed_batches += len(portion.numbers)
+            self._metrics.spool.replayed_rows += portion.batch.rows
+            self._replayed(portion.batch, outcome)
         return True
 
     async def _load(self) -> bool:
         """Read the next portion; false when there is none."""
+        if len(self._loaded) > 1:
+            # The database has been refusing the first.
+            return True
         try:
             records = await self._spool.read(self._after, self._portion_rows, self._portion_bytes)
         except SpoolFault:
@@ -178,7 +186,7 @@ class Replayer:
         if not records:
             # Once more from the beginning, when all that was read is settled: what could not be
             # set aside is still there.
-            if not self._loaded and self._committed is None:
+            if not self._loaded and not self._committed:
                 self._after = 0
             return False
         self._after = records[-1].number

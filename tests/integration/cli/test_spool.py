@@ -94,6 +94,15 @@ def test_export_prints_everything_that_is_sound(tmp_path: Path, spool: Path) -> 
     assert {line["reason"] for line in lines if "reason" in line} == {"malformed"}
 
 
+def test_export_prints_what_can_be_read_of_a_file_whose_structure_is_damaged(spool: Path) -> None:
+    with spool.open("r+b") as file:
+        file.write(b"\xff" * 16_384)
+    done = penstock("spool", "export", "--file", spool)
+    assert done.status == ExitCode.OK
+    assert "what can be read of it follows" in done.errors
+    assert len(done.lines) == 3 * 23
+
+
 def test_drain_stores_everything_and_empties_the_spool(
     tmp_path: Path, spool: Path, database: str
 ) -> None:

@@ -222,6 +222,36 @@ async def test_a_record_leaves_the_spool_only_after_its_commit(tmp_path: Path) -
         assert missing == []
 
 
+async def test_what_is_committed_leaves_the_spool_before_it_is_closed(tmp_path: Path) -> None:
+    """Else it is stored again after the next start, and a dead letter is double then."""
+    path = tmp_path / "spool.db"
+    async with running(path, portion_rows=10) as bench:
+        enough = asyncio.Event()
+
+        def look() -> None:
+            if bench.database.commits == 7:
+                enough.set()
+
+        bench.database.on_commit = look
+        await bench.fill(batches(30))
+        await enough.wait()
+    async with running(path, portion_rows=10) as bench:
+        await bench.until_drained()
+        totals = bench.metrics.ledger.totals()
+        assert 0 < totals.received <= 300 - 7 * 10
+        assert totals.duplicate == 0
+
+
+async def test_a_database_that_answers_and_refuses_fills_no_memory(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool.db", portion_rows=10) as bench:
+        bench.database.before.extend([Retryable("permission denied")] * 10_000)
+        await bench.fill(batches(40))
+        await until(lambda: bench.metrics.retries[Retry.REPLAY] >= 20, "it was refused for long")
+        assert len(bench.replayer._loaded) <= 2
+        bench.database.before.clear()
+        await bench.until_drained()
+
+
 async def test_a_spool_that_cannot_remove_is_not_replayed_over_and_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
