@@ -110,7 +110,7 @@ def _payload(*values: float) -> str:
 @catalogue.experiment(24, "two migrations at once, one killed midway")
 def migrations_at_once(trial: Trial) -> None:
     complete = _schema_made_by_two(trial)
-    for _ in trial.times(short=1, long=20):
+    for _ in trial.times(short=1, long=12):
         trial.dsn = trial.servers.new_database()
         trial.configure()
         command = trial.random.randint(1, COMMANDS)
