@@ -1,8 +1,6 @@
 """A disk that is really full, or read-only: a small file system in memory."""
 
 import asyncio
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from penstock.settings.tree import Spool as SpoolSettings
 from penstock.spool import spool as spool_module
 from penstock.spool.spool import Spool
 from tests.support.batches import batch_of
+from tests.support.disk import SmallDisk, small_disk
 from tests.support.polling import until
 from tests.support.spooling import Account, batch_in, rows_of
 
@@ -24,22 +23,9 @@ BATCH = batch_of(rows=5_000)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("needs to be root, to mount a file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a file system: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        yield disk
 
 
 @pytest.fixture(autouse=True)
@@ -54,10 +40,6 @@ def make_spool(folder: Path) -> tuple[Spool, SpoolCounts, Account]:
     return Spool(settings, counts, account, SystemClock()), counts, account
 
 
-def remount(disk: Path, mode: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{mode}", str(disk)], check=True)
-
-
 async def fill(spool: Spool) -> int:
     """Append until the disk is full; how many batches were taken."""
     for taken in range(10_000):
@@ -68,8 +50,8 @@ async def fill(spool: Spool) -> int:
     raise AssertionError
 
 
-async def test_a_full_disk_refuses_keeps_what_it_has_and_can_be_drained(small_disk: Path) -> None:
-    spool, counts, _ = make_spool(small_disk)
+async def test_a_full_disk_refuses_keeps_what_it_has_and_can_be_drained(disk: SmallDisk) -> None:
+    spool, counts, _ = make_spool(disk.folder)
     await spool.open()
     with structlog.testing.capture_logs() as logged:
         taken = await fill(spool)
@@ -95,14 +77,13 @@ async def test_a_full_disk_refuses_keeps_what_it_has_and_can_be_drained(small_di
     await spool.close()
 
 
-async def test_a_spool_goes_on_as_soon_as_the_disk_has_room_again(small_disk: Path) -> None:
-    hog = small_disk / "hog"
-    hog.write_bytes(bytes(30_000_000))
-    spool, _, _ = make_spool(small_disk)
+async def test_a_spool_goes_on_as_soon_as_the_disk_has_room_again(disk: SmallDisk) -> None:
+    disk.fill(leave_bytes=30_000_000)
+    spool, _, _ = make_spool(disk.folder)
     await spool.open()
     taken = await fill(spool)
     healing = asyncio.create_task(spool.run())
-    hog.unlink()
+    disk.free()
     await until(lambda: spool.usable, "the spool is usable again")
     await spool.append(BATCH)
     assert spool.standing.batches == taken + 1
@@ -111,13 +92,13 @@ async def test_a_spool_goes_on_as_soon_as_the_disk_has_room_again(small_disk: Pa
     await spool.close()
 
 
-async def test_a_spool_on_a_full_disk_outlasts_a_restart(small_disk: Path) -> None:
-    spool, _, _ = make_spool(small_disk)
+async def test_a_spool_on_a_full_disk_outlasts_a_restart(disk: SmallDisk) -> None:
+    spool, _, _ = make_spool(disk.folder)
     await spool.open()
     taken = await fill(spool)
     await spool.close()
-    (small_disk / "hog").write_bytes(bytes(4_000_000))
-    spool, _, account = make_spool(small_disk)
+    disk.fill(leave_bytes=max(0, disk.free_bytes - 4_000_000))
+    spool, _, account = make_spool(disk.folder)
     await spool.open()
     assert (spool.standing.batches, spool.status.state) == (taken, "unusable")
     assert account.held == {"t0": 5_000 * taken}
@@ -127,9 +108,9 @@ async def test_a_spool_on_a_full_disk_outlasts_a_restart(small_disk: Path) -> No
     await spool.close()
 
 
-async def test_a_read_only_disk_is_said_and_heals(small_disk: Path) -> None:
-    remount(small_disk, "ro")
-    spool, counts, _ = make_spool(small_disk)
+async def test_a_read_only_disk_is_said_and_heals(disk: SmallDisk) -> None:
+    disk.make_read_only()
+    spool, counts, _ = make_spool(disk.folder)
     await spool.open()
     assert spool.status.state == "unusable"
     assert "mount its disk read-write" in spool.status.detail
@@ -137,7 +118,7 @@ async def test_a_read_only_disk_is_said_and_heals(small_disk: Path) -> None:
         await spool.append(BATCH)
     assert counts.faults[SpoolFaultKind.READ_ONLY] >= 1
     healing = asyncio.create_task(spool.run())
-    remount(small_disk, "rw")
+    disk.make_writable()
     await until(lambda: spool.usable, "the spool is usable")
     await spool.append(BATCH)
     healing.cancel()
