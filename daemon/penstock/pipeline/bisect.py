@@ -5,7 +5,8 @@ SQLSTATE. One poison row among n costs at most 2·⌈log2 n⌉ attempts after th
 
 Invariants: every row is either stored or dead-lettered, never both; every part is committed on its
 own, so a crash midway repeats only what idempotent storage absorbs; the batch's own dead letters,
-and those that are found, travel with the next part that is stored.
+and those that are found, travel with the next part that is stored, or on their own when they are
+many.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,9 @@ from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
 
 log = structlog.get_logger(__name__)
+
+LETTERS_AT_ONCE = 100
+"""So many dead letters that were found wait for no other part of their batch."""
 
 StorePart = Callable[[Batch], Awaitable[Stored]]
 
@@ -67,18 +71,23 @@ class _Bisection:
 
     async def run(self, error: PoisonError) -> Outcome:
         await self._isolate(0, self._batch.readings, error)
+        await self._send_letters()
+        return Outcome(self._inserted, self._duplicates, self._letters)
+
+    async def _send_letters(self) -> None:
         if self._unsent and (refused := await self._attempt(0, 0)) is not None:
             # Never acknowledged: the broker sends again what could not even become a dead letter.
             raise Refused(
                 Refusal.DEAD_LETTERS,
                 f"the database refuses dead letters: {refused.detail}; mend its schema",
             )
-        return Outcome(self._inserted, self._duplicates, self._letters)
 
     async def _isolate(self, start: int, stop: int, error: PoisonError) -> None:
         """Store rows `start` to `stop`, which are known to be refused as a whole."""
         if stop - start <= 1:
             self._condemn(start, stop, error)
+            if len(self._unsent) >= LETTERS_AT_ONCE:
+                await self._send_letters()
             return
         middle = (start + stop) // 2
         first_error = await self._attempt(start, middle)

@@ -30,7 +30,7 @@ import msgspec
 import numpy as np
 
 from penstock.errors import PoisonError
-from penstock.model import Batch, NumberColumns, TextColumns
+from penstock.model import Batch, NumberColumns, SeriesIndex, TextColumns
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
 from penstock.storage.connection import Connection, transaction, trial
@@ -66,6 +66,8 @@ class Session:
         self._counts = counts
         self._limit_seconds = limit_seconds
         self._expects_duplicates = False
+        self._refused_place: tuple[SeriesIndex, int] | None = None
+        """The batch that is known to be refused for its place, whose parts then are, too."""
 
     @property
     def closed(self) -> bool:
@@ -94,9 +96,9 @@ class Session:
         try:
             stored = await self._write(write_set)
         except asyncpg.PostgresError as error:
-            if not _may_be_of_the_place(error) or not await self._takes_readings(batch):
+            if not _may_be_of_the_place(error):
                 raise
-            stored = await self._write_again(write_set)
+            stored = await self._write_elsewhere_and_again(batch, write_set, error)
         return Committed(stored, write_set.numbers, write_set.texts)
 
     async def _resolve_series(self, batch: Batch) -> None:
@@ -114,14 +116,25 @@ class Session:
             return await self._write_staged(write_set)
         return write_set.all_inserted()
 
-    async def _write_again(self, write_set: WriteSet) -> Stored:
-        """Write what was refused, other readings being accepted: it may have been for a moment."""
+    async def _write_elsewhere_and_again(
+        self, batch: Batch, write_set: WriteSet, error: asyncpg.PostgresError
+    ) -> Stored:
+        """Find out whether it is the place that is refused, or was for a moment only.
+
+        Errors: `PoisonError` if it is the place; else `error`, or what else there is.
+        """
+        whole = batch.index, batch.number
+        if self._refused_place == whole:
+            raise refusal_of_place(error) from error
+        if not await self._takes_readings(batch):
+            raise error
         try:
             return await self._write(write_set)
-        except asyncpg.PostgresError as error:
-            if _may_be_of_the_place(error):
-                raise refusal_of_place(error) from error
-            raise
+        except asyncpg.PostgresError as again:
+            if not _may_be_of_the_place(again):
+                raise
+            self._refused_place = whole
+            raise refusal_of_place(again) from again
 
     async def _write_plain(self, write_set: WriteSet) -> None:
         async with transaction(self._connection, self._limit_seconds):
