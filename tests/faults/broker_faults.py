@@ -154,7 +154,7 @@ def reconnect(trial: Trial, *, brought: int) -> None:
     due = 0.0
     for cut in trial.times(short=1, long=34):
         due = retained_came(trial, due + brought)
-        trial.wait(0.1, 0.3)
+        trial.wait(0.5, 0.7)  # longer than the first pause before a connection, so none is longer
         trial.expect(trial.broker_proxy.cut(), "a connection to the broker was cut")
         wait_until(partial(has_connected, trial, cut + 2), "it has reconnected")
     retained_came(trial, due + brought)
