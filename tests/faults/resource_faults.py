@@ -1,23 +1,20 @@
 """What happens when the daemon's process is given no more of something."""
 
-import os
 import signal
-import time
-from pathlib import Path
 
 from tests.faults.experiment import Catalogue
 from tests.faults.trial import Trial
-from tests.support.daemon_process import DaemonProcess, wait_until
+from tests.support.daemon_process import wait_until
 from tests.support.disk import limited
+from tests.support.memory import little_memory
 from tests.support.tcp_proxy import TcpProxy
 
 catalogue = Catalogue()
 
 NO_DESCRIPTOR_FREE = 3
 """A limit that standard input, output and error use up."""
-MOST_DOUBLINGS = 5
-"""How often the pile of messages is made larger for a daemon that gets by with its memory."""
-DIGESTION_SECONDS = 1.5
+MORE_BYTES = 65_536
+"""A daemon at work takes and gives back more than this all the time."""
 DESCRIPTORS_LACKING = "Too many open files"
 
 
@@ -35,34 +32,10 @@ def starve_the_daemon(trial: Trial) -> None:
 
 
 def _take_its_memory(trial: Trial) -> None:
-    """Give it no more than it has, until it needs more; it ends, and is started again."""
-    daemon, process_id = trial.daemon, trial.daemon.process_id
-    with limited(process_id, "RLIMIT_AS", _address_space_bytes(process_id)):
-        for doublings in range(MOST_DOUBLINGS):
-            # While it stands still, messages pile up before it.
-            os.kill(process_id, signal.SIGSTOP)
-            time.sleep(0.5 * 2**doublings)
-            os.kill(process_id, signal.SIGCONT)
-            if not _serves_on(daemon):
-                break
-    hangs = daemon.running and daemon.get("/health/live")[0] == 0
-    if hangs:
-        # CPython 3.11 may spin for ever when there is no memory to handle an exception. Under the
-        # unit that we ship, systemd's watchdog does this.
-        daemon.kill()
-    else:
-        trial.expect(not daemon.running, "it has run out of memory")
-        trial.expect(daemon.stop() == 1, "it says that it failed, for whoever restarts it")
-    daemon.start()
-
-
-def _serves_on(daemon: DaemonProcess) -> bool:
-    """Whether it has digested what it got."""
-    try:
-        wait_until(lambda: not daemon.running, "", within_seconds=DIGESTION_SECONDS)
-    except AssertionError:
-        return daemon.get("/health/live")[0] == 200
-    return False
+    """Give it hardly more than it has, until the kernel kills it; it is started again."""
+    with little_memory(trial.daemon.process_id, MORE_BYTES):
+        trial.expect(trial.daemon.wait() == -signal.SIGKILL, "the kernel kills it")
+    trial.daemon.start()
 
 
 def _take_its_descriptors(trial: Trial, proxy: TcpProxy) -> None:
@@ -81,9 +54,3 @@ def _take_its_descriptors(trial: Trial, proxy: TcpProxy) -> None:
 def _refusals(trial: Trial) -> int:
     """How often it has said that it cannot reach the broker or the database for this reason."""
     return trial.daemon.log_path.read_text().count(DESCRIPTORS_LACKING)
-
-
-def _address_space_bytes(process_id: int) -> int:
-    """All that a process has mapped (proc(5), `statm`)."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[0])
-    return pages * os.sysconf("SC_PAGE_SIZE")
