@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from penstock.spool.codec import Record
 from penstock.spool.faults import judge
 from penstock.spool.file import SpoolFile
+from penstock.spool.label import Record
 
 
 class DiskFault(StrEnum):

@@ -7,10 +7,11 @@ from enum import StrEnum
 
 from penstock.model import Batch
 from penstock.observability.metrics import SpoolFaultKind
-from penstock.spool.codec import Record, decode_label, readings_of_label
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import Standing
-from penstock.spool.spool import SpoolAccount, SpoolFull, SpoolStatus
+from penstock.spool.label import Record, decode_label, readings_of_label
+from penstock.spool.reports import SpoolAccount
+from penstock.spool.spool import SpoolFull, SpoolStatus
 from tests.support.spooling import record_of
 
 PROBE_SECONDS = 1.0

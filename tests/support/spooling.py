@@ -17,7 +17,8 @@ from penstock.model import (
     TextColumns,
 )
 from penstock.pipeline.accounting import readings_by_tenant
-from penstock.spool.codec import Record, Unreadable, decode_body, encode
+from penstock.spool.codec import decode_body, encode
+from penstock.spool.label import Record, Unreadable
 from penstock.spool.portion import Portions
 
 ANY_TEXT = st.text(st.characters(), max_size=12)

@@ -25,9 +25,10 @@ from penstock.pipeline.queue import BatchQueue
 from penstock.settings.listen import parse_listen
 from penstock.settings.tree import Settings
 from penstock.spool.carve import carve
-from penstock.spool.codec import Contents, Record, Unreadable, decode_body, is_intact
+from penstock.spool.codec import Contents, decode_body
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import SpoolFile
+from penstock.spool.label import Record, Unreadable, is_intact
 from penstock.spool.lock import SpoolLock
 from penstock.spool.log import log_of, renew_log, restore_log
 from penstock.spool.mark import read_mark

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from penstock.spool.codec import Record
 from penstock.spool.database import PAGE_BYTES
 from penstock.spool.faults import judged
+from penstock.spool.label import Record
 from penstock.spool.log import pages_in_log
 
 _LEAF = 0x0D

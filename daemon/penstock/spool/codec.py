@@ -1,58 +1,26 @@
 """A batch as bytes, and back.
 
-A *record* is a batch on disk: a short label, which accounts for it, and a body, which holds it.
-Series are written by their names, because the database that numbers them may be down. Both parts
-begin with a CRC-32 that also covers the record's number, so that neither a flipped bit nor a part
-of another record is ever taken for a reading.
+Series are written by their names, because the database that numbers them may be down.
 
 What always holds: a batch that is encoded and decoded is the same in all that is stored of it, down
 to the bits of its floats; bytes that are not what `encode` made are `Unreadable`, never a batch.
 """
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.errors import PenstockError, Reason
+from penstock.errors import Reason
 from penstock.model import Batch, DeadLetter, NumberColumns, SeriesKey, TextColumns
+from penstock.spool.label import Record, Unreadable, encode_label, seal, unseal
+from penstock.spool.text import decoded, encoded, to_bytes, to_text
 
 FORMAT = 1
 """Version of what is in a body."""
-
-_CRC_BYTES = 4
-
-
-class Unreadable(PenstockError):  # noqa: N818 - what the bytes are, not a failure of the program
-    """Bytes that are not what was written under this number."""
-
-
-class Label(msgspec.Struct, frozen=True, array_like=True):
-    """What is to be known of a record without reading its body."""
-
-    received_us: int
-    """When the first message of the batch was received."""
-    rows: int
-    """Readings and dead letters."""
-    readings: tuple[tuple[bytes | None, int], ...]
-    """Readings by tenant, a dead letter counting as one; `None` where no tenant is known."""
-
-
-class Record(NamedTuple):
-    """A batch as it lies on the disk."""
-
-    number: int
-    label: bytes
-    body: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """What it counts against `spool.max_bytes`."""
-        return len(self.label) + len(self.body)
 
 
 class _Letter(msgspec.Struct, frozen=True, array_like=True):
@@ -106,37 +74,23 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.numbers.series) + len(self.texts.series) + len(self.dead_letters)
 
 
-_labels = msgspec.msgpack.Decoder(Label)
 _bodies = msgspec.msgpack.Decoder(_Body)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def encode(number: int, batch: Batch, readings: Mapping[str | None, int]) -> Record:
     """A batch as the record of this number; `readings` are its readings by tenant."""
-    label = _label_of(batch.first_received_us, batch.rows, readings)
-    return Record(number, _seal(number, label), _seal(number, _encode(_body_of(batch))))
-
-
-def decode_label(number: int, label: bytes) -> Label:
-    """The label of a record; `Unreadable` when it is damaged."""
-    try:
-        return _labels.decode(_unseal(number, label))
-    except msgspec.DecodeError as error:
-        raise Unreadable(f"the label cannot be decoded: {error}") from error
+    label = encode_label(number, batch.first_received_us, batch.rows, readings)
+    return Record(number, label, seal(number, _encode(_body_of(batch))))
 
 
 def decode_body(number: int, body: bytes) -> Contents:
     """What a record holds; `Unreadable` when it is damaged or of another version."""
-    payload = _unseal(number, body)
+    payload = unseal(number, body)
     try:
         return _contents_of(_bodies.decode(payload))
     except (msgspec.DecodeError, ValueError) as error:
         raise Unreadable(f"the batch cannot be decoded: {error}") from error
-
-
-def is_intact(record: Record) -> bool:
-    """Whether both parts are what was written under this number."""
-    return all(_is_sealed(record.number, part) for part in (record.label, record.body))
 
 
 def relabelled(record: Record, contents: Contents) -> Record:
@@ -147,42 +101,8 @@ def relabelled(record: Record, contents: Contents) -> Record:
         contents.keys, np.bincount(series, minlength=len(contents.keys)).tolist(), strict=True
     ):
         readings[key.tenant] += rows
-    label = _label_of(contents.received_us, contents.rows, readings)
-    return record._replace(label=_seal(record.number, label))
-
-
-def readings_of_label(label: Label) -> dict[str | None, int]:
-    """Readings by tenant, a dead letter counting as one."""
-    return {_to_text(tenant): readings for tenant, readings in label.readings}
-
-
-def tenant_name(tenant: bytes) -> str:
-    """A tenant of a label, as it is named everywhere else."""
-    return _decoded(tenant)
-
-
-def _label_of(received_us: int, rows: int, readings: Mapping[str | None, int]) -> bytes:
-    tenants = tuple((_to_bytes(tenant), count) for tenant, count in readings.items())
-    return _encode(Label(received_us, rows, tenants))
-
-
-def _seal(number: int, payload: bytes) -> bytes:
-    return _crc(number, payload) + payload
-
-
-def _unseal(number: int, sealed: bytes) -> bytes:
-    if not _is_sealed(number, sealed):
-        raise Unreadable("its checksum does not fit")
-    return sealed[_CRC_BYTES:]
-
-
-def _is_sealed(number: int, sealed: bytes) -> bool:
-    return sealed[:_CRC_BYTES] == _crc(number, sealed[_CRC_BYTES:])
-
-
-def _crc(number: int, payload: bytes) -> bytes:
-    seed = zlib.crc32(number.to_bytes(8, "little", signed=True))
-    return zlib.crc32(payload, seed).to_bytes(_CRC_BYTES, "little")
+    label = encode_label(record.number, contents.received_us, contents.rows, readings)
+    return record._replace(label=label)
 
 
 def _body_of(batch: Batch) -> _Body:
@@ -201,7 +121,7 @@ def _body_of(batch: Batch) -> _Body:
         quality=_column(numbers.quality, "<i2"),
         text_series=_column(positions[split:], "<i4"),
         text_ts_us=_column(texts.ts_us, "<i8"),
-        text_value=[_encoded(text) for text in texts.value],
+        text_value=[encoded(text) for text in texts.value],
         letters=[_letter_of(letter) for letter in batch.dead_letters],
     )
 
@@ -218,7 +138,7 @@ def _contents_of(body: _Body) -> Contents:
     texts = TextColumns(
         series=_array(body.text_series, "<i4"),
         ts_us=_array(body.text_ts_us, "<i8"),
-        value=[_decoded(text) for text in body.text_value],
+        value=[decoded(text) for text in body.text_value],
     )
     if len({len(column) for column in numbers}) > 1 or len({len(column) for column in texts}) > 1:
         raise ValueError("its columns differ in length")
@@ -227,7 +147,7 @@ def _contents_of(body: _Body) -> Contents:
             raise ValueError("a reading is of no series")
     return Contents(
         keys=[
-            (SeriesKey(_decoded(tenant), _decoded(device), _decoded(metric)), _to_text(unit))
+            (SeriesKey(decoded(tenant), decoded(device), decoded(metric)), to_text(unit))
             for tenant, device, metric, unit in body.keys
         ],
         numbers=numbers,
@@ -240,34 +160,34 @@ def _contents_of(body: _Body) -> Contents:
 
 
 def _key_of(key: SeriesKey, unit: str | None) -> tuple[bytes, bytes, bytes, bytes | None]:
-    return (_encoded(key.tenant), _encoded(key.device), _encoded(key.metric), _to_bytes(unit))
+    return (encoded(key.tenant), encoded(key.device), encoded(key.metric), to_bytes(unit))
 
 
 def _letter_of(letter: DeadLetter) -> _Letter:
     return _Letter(
         received_us=letter.received_us,
-        topic=_to_bytes(letter.topic),
+        topic=to_bytes(letter.topic),
         payload=letter.payload,
         reason=letter.reason,
-        detail=_encoded(letter.detail),
-        tenant=_to_bytes(letter.tenant),
-        device=_to_bytes(letter.device),
-        sqlstate=_to_bytes(letter.sqlstate),
-        correlation_id=_to_bytes(letter.correlation_id),
+        detail=encoded(letter.detail),
+        tenant=to_bytes(letter.tenant),
+        device=to_bytes(letter.device),
+        sqlstate=to_bytes(letter.sqlstate),
+        correlation_id=to_bytes(letter.correlation_id),
     )
 
 
 def _dead_letter_of(letter: _Letter) -> DeadLetter:
     return DeadLetter(
         received_us=letter.received_us,
-        topic=_to_text(letter.topic),
+        topic=to_text(letter.topic),
         payload=letter.payload,
         reason=letter.reason,
-        detail=_decoded(letter.detail),
-        tenant=_to_text(letter.tenant),
-        device=_to_text(letter.device),
-        sqlstate=_to_text(letter.sqlstate),
-        correlation_id=_to_text(letter.correlation_id),
+        detail=decoded(letter.detail),
+        tenant=to_text(letter.tenant),
+        device=to_text(letter.device),
+        sqlstate=to_text(letter.sqlstate),
+        correlation_id=to_text(letter.correlation_id),
     )
 
 
@@ -277,20 +197,3 @@ def _column(values: NDArray[np.generic], kind: str) -> bytes:
 
 def _array(data: bytes, kind: str) -> NDArray[Any]:
     return np.frombuffer(data, dtype=kind).astype(np.dtype(kind).newbyteorder("="), copy=False)
-
-
-def _to_bytes(text: str | None) -> bytes | None:
-    return None if text is None else _encoded(text)
-
-
-def _to_text(data: bytes | None) -> str | None:
-    return None if data is None else _decoded(data)
-
-
-# What a device sent may hold halves of surrogate pairs, which are for the database to refuse.
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _decoded(data: bytes) -> str:
-    return data.decode("utf-8", "surrogatepass")

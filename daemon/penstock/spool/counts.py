@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from penstock.spool.codec import Label, readings_of_label, tenant_name
+from penstock.spool.label import Label, readings_of_label
+from penstock.spool.text import decoded
 
 _COMMITS, _BATCHES, _ROWS, _BYTES = b"commits", b"batches", b"rows", b"bytes"
 _TENANT, _NO_TENANT = b"tenant:", b"no tenant"
@@ -95,7 +96,7 @@ class Counts:
             if name == _NO_TENANT:
                 tenants[None] = amount
             elif name.startswith(_TENANT):
-                tenants[tenant_name(name.removeprefix(_TENANT))] = amount
+                tenants[decoded(name.removeprefix(_TENANT))] = amount
         return tenants
 
 

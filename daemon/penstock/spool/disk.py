@@ -12,11 +12,11 @@ from pathlib import Path
 
 from penstock.clock import Clock
 from penstock.observability.metrics import SpoolFaultKind
-from penstock.spool.codec import Record, readings_of_label
 from penstock.spool.counts import Counts, difference
 from penstock.spool.faults import SpoolFault, judged
 from penstock.spool.file import Filed, SpoolFile
 from penstock.spool.jobs import Event, Lost, Opened, Written
+from penstock.spool.label import Record, readings_of_label
 from penstock.spool.lock import SpoolLock
 from penstock.spool.log import renew_log, restore_log
 from penstock.spool.mark import Mark, read_mark, write_mark

@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from penstock.spool.codec import Label, Record, Unreadable, decode_label
 from penstock.spool.counts import Change, Counts
 from penstock.spool.database import PAGE_BYTES, open_database
 from penstock.spool.faults import damaged, judged
+from penstock.spool.label import Label, Record, Unreadable, decode_label
 from penstock.spool.mark import Mark
 
 LOG_BYTES = 4 * 1024 * 1024

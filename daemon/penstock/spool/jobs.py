@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from penstock.spool.codec import Record
 from penstock.spool.file import Filed, Standing
+from penstock.spool.label import Record
 from penstock.spool.salvage import Salvaged
 
 Answer = TypeVar("Answer")

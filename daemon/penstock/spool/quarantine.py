@@ -8,8 +8,8 @@ look; Penstock never reads them again and never deletes them.
 import os
 from pathlib import Path
 
-from penstock.spool.codec import Record
 from penstock.spool.faults import judged
+from penstock.spool.label import Record
 
 
 def quarantine_folder(spool: Path) -> Path:

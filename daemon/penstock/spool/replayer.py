@@ -25,8 +25,9 @@ from penstock.pipeline.bisect import Outcome, store_whole
 from penstock.pipeline.breaker import Breaker
 from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Store
-from penstock.spool.codec import Contents, Record, Unreadable, decode_body
+from penstock.spool.codec import Contents, decode_body
 from penstock.spool.faults import SpoolFault
+from penstock.spool.label import Record, Unreadable
 from penstock.spool.portion import Portion, Portions
 from penstock.spool.spool import Spool
 

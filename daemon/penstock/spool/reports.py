@@ -13,9 +13,9 @@ from typing import Protocol
 import structlog
 
 from penstock.observability.metrics import SpoolCounts
-from penstock.spool.codec import Record, decode_label, readings_of_label
 from penstock.spool.file import Filed
 from penstock.spool.jobs import Event, Lost, Opened, Written
+from penstock.spool.label import Record, decode_label, readings_of_label
 from penstock.spool.salvage import Salvaged
 
 log = structlog.get_logger(__name__)

@@ -16,17 +16,11 @@ import structlog
 
 from penstock.observability.metrics import SpoolFaultKind
 from penstock.spool.carve import carve
-from penstock.spool.codec import (
-    Record,
-    Unreadable,
-    decode_body,
-    decode_label,
-    is_intact,
-    relabelled,
-)
+from penstock.spool.codec import decode_body, relabelled
 from penstock.spool.database import foreign
 from penstock.spool.faults import SpoolFault, judged
 from penstock.spool.file import SpoolFile
+from penstock.spool.label import Record, Unreadable, decode_label, is_intact
 from penstock.spool.log import log_of
 from penstock.spool.mark import Mark
 from penstock.spool.quarantine import sync_folder

@@ -24,10 +24,11 @@ from penstock.model import Batch
 from penstock.observability.metrics import SpoolCounts, SpoolFaultKind
 from penstock.pipeline.accounting import readings_by_tenant
 from penstock.settings.tree import Spool as SpoolSettings
-from penstock.spool.codec import Record, encode
+from penstock.spool.codec import encode
 from penstock.spool.faults import SpoolFault
 from penstock.spool.file import Standing
 from penstock.spool.jobs import AnyJob, Append, Event, Opened, Probe, Read, Remove, SetAside
+from penstock.spool.label import Record
 from penstock.spool.quota import Quota
 from penstock.spool.reports import Reports, SpoolAccount
 from penstock.spool.worker import Worker

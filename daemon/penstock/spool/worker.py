@@ -8,6 +8,7 @@ order in which the file changed.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -113,7 +114,9 @@ class Worker:
                 self._in_loop(_set_result, job.answer, answer)
 
     def _in_loop(self, call: Callable[..., object], *arguments: object) -> None:
-        self._loop.call_soon_threadsafe(call, *arguments)
+        # The loop may end before a disk that hangs does, and then nobody is left to be told.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *arguments)
 
 
 def _set_result(answer: asyncio.Future[object], result: object) -> None:

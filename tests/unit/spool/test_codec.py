@@ -10,14 +10,8 @@ from hypothesis import strategies as st
 from penstock.model import Batch
 from penstock.pipeline.accounting import readings_by_tenant
 from penstock.spool import codec
-from penstock.spool.codec import (
-    Record,
-    Unreadable,
-    decode_body,
-    decode_label,
-    readings_of_label,
-    relabelled,
-)
+from penstock.spool.codec import decode_body, relabelled
+from penstock.spool.label import Record, Unreadable, decode_label, readings_of_label, seal
 from tests.support.batches import batch_of
 from tests.support.spooling import batch_in, batches, record_of, rows_of
 
@@ -95,7 +89,7 @@ def test_a_body_that_contradicts_itself_is_refused(change: dict[str, object]) ->
     body = codec._body_of(batch_of(rows=2))
     forged = codec._encode(msgspec.structs.replace(body, **change))
     with pytest.raises(Unreadable, match="cannot be decoded"):
-        decode_body(1, codec._seal(1, forged))
+        decode_body(1, seal(1, forged))
 
 
 def with_part(record: Record, part: str, data: bytes) -> Record:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.settings.tree import Spool
-from penstock.spool.codec import Label
 from penstock.spool.file import Filed, Standing
+from penstock.spool.label import Label
 from penstock.spool.quota import Quota
 
 MEBIBYTE = 1_048_576
