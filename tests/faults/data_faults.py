@@ -51,6 +51,7 @@ def one_poison_row(trial: Trial) -> None:
             trial.wait(0.0, 0.1)
             publish(trial.servers.broker.url, [(_topic(trial, f"mad-{number}"), _payload(POISON))])
         trial.recover()
+    trial.drain()
     condemned = rows_of(
         trial.dsn,
         "select from dead_letters"
