@@ -8,7 +8,7 @@ Format: https://sqlite.org/fileformat2.html#b_tree_pages
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from penstock.spool.database import PAGE_BYTES
@@ -28,14 +28,20 @@ _LARGEST_RECORD_BYTES = 256 * 1024 * 1024
 _BLOB = 12
 """The smallest type of a column that is a BLOB: one of no bytes."""
 
+_PageOf = Callable[[int], bytes | None]
+
 
 def carve(spool: Path, log: bytes) -> Iterator[Record]:
     """Every record in a file and its log, page by page. Errors: `SpoolFault`."""
     with judged(), spool.open("rb") as file:
         pages = _Pages(file.fileno(), log)
         for number in pages.numbers():
+            start = _FILE_HEADER_BYTES if number == 1 else 0
             for page in pages.versions(number):
-                yield from _records(page, _FILE_HEADER_BYTES if number == 1 else 0, pages)
+                yield from _records(page, start, pages.latest)
+                if log:
+                    # A damaged page number in the log may have put another page in its place.
+                    yield from _records(page, start, pages.last_but_one)
 
 
 class _Pages:
@@ -52,20 +58,25 @@ class _Pages:
         yield from range(1, self._in_file_pages + 1)
         yield from (number for number in self._logged if number > self._in_file_pages)
 
-    def has(self, number: int) -> bool:
-        """Whether there is such a page."""
-        return 0 < number <= self._in_file_pages or number in self._logged
-
     def versions(self, number: int) -> Iterator[bytes]:
         """All that a page has been since the log began: any but the last may be whole."""
         yield self._in_file(number)
         for offset in self._logged.get(number, ()):
             yield self._in_log(offset)
 
-    def latest(self, number: int) -> bytes:
-        """What a page is now."""
-        offsets = self._logged.get(number)
-        return self._in_log(offsets[-1]) if offsets else self._in_file(number)
+    def latest(self, number: int) -> bytes | None:
+        """What a page is now; `None` where there is no such page."""
+        return self._version(number, 1)
+
+    def last_but_one(self, number: int) -> bytes | None:
+        """What it was before."""
+        return self._version(number, 2)
+
+    def _version(self, number: int, from_end: int) -> bytes | None:
+        offsets = self._logged.get(number, ())
+        if len(offsets) >= from_end:
+            return self._in_log(offsets[-from_end])
+        return self._in_file(number) if 0 < number <= self._in_file_pages else None
 
     def _in_file(self, number: int) -> bytes:
         page = os.pread(self._descriptor, PAGE_BYTES, (number - 1) * PAGE_BYTES)
@@ -75,27 +86,27 @@ class _Pages:
         return self._log[offset : offset + PAGE_BYTES].ljust(PAGE_BYTES, b"\0")
 
 
-def _records(page: bytes, start: int, pages: _Pages) -> Iterator[Record]:
+def _records(page: bytes, start: int, page_of: _PageOf) -> Iterator[Record]:
     if page[start] != _LEAF:
         return
     pointers = start + _LEAF_HEADER_BYTES
     cells = int.from_bytes(page[start + 3 : start + 5])
     for place in range(pointers, min(pointers + cells * _POINTER_BYTES, PAGE_BYTES), 2):
         try:
-            record = _record(page, int.from_bytes(page[place : place + _POINTER_BYTES]), pages)
+            record = _record(page, int.from_bytes(page[place : place + _POINTER_BYTES]), page_of)
         except IndexError:
             continue
         if record is not None:
             yield record
 
 
-def _record(page: bytes, start: int, pages: _Pages) -> Record | None:
+def _record(page: bytes, start: int, page_of: _PageOf) -> Record | None:
     """The row of a cell; `IndexError` where the page ends before it does."""
     size_bytes, start = _varint(page, start)
     number, start = _varint(page, start)
     if size_bytes > _LARGEST_RECORD_BYTES:
         return None
-    payload = _payload(page, start, size_bytes, pages)
+    payload = _payload(page, start, size_bytes, page_of)
     header_bytes, place = _varint(payload, 0)
     key, place = _varint(payload, place)
     label, place = _varint(payload, place)
@@ -108,15 +119,14 @@ def _record(page: bytes, start: int, pages: _Pages) -> Record | None:
     return Record(number, payload[header_bytes:split], payload[split:end])
 
 
-def _payload(page: bytes, start: int, size_bytes: int, pages: _Pages) -> bytes:
+def _payload(page: bytes, start: int, size_bytes: int, page_of: _PageOf) -> bytes:
     """What a cell holds, as far as its chain of overflow pages can be followed."""
     local_bytes = _local_bytes(size_bytes)
     parts = [page[start : start + local_bytes]]
     left_bytes = size_bytes - local_bytes
     place = start + local_bytes
     overflow = page[place : place + _NEXT_PAGE_BYTES]
-    while left_bytes > 0 and pages.has(number := int.from_bytes(overflow)):
-        content = pages.latest(number)
+    while left_bytes > 0 and (content := page_of(int.from_bytes(overflow))):
         overflow = content[:_NEXT_PAGE_BYTES]
         parts.append(content[_NEXT_PAGE_BYTES : _NEXT_PAGE_BYTES + left_bytes])
         left_bytes -= PAGE_BYTES - _NEXT_PAGE_BYTES

@@ -141,6 +141,24 @@ def test_a_flipped_bit_costs_a_page_at_most(spool: Path, seed: int) -> None:
     assert check(drained(spool)) <= LARGEST_ON_A_PAGE
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_a_flipped_bit_in_what_describes_the_log_costs_a_page_at_most(
+    spool: Path, seed: int
+) -> None:
+    """Its own head, and the head of each page in it: number, commit, salts and sums."""
+    randomness = random.Random(seed)
+    log = bytearray(log_of(spool).read_bytes())
+    frame = randomness.choice([None, *range(32, len(log), 24 + PAGE_BYTES)])
+    # Every other time so that one page is taken for another that there is.
+    places = range(32) if frame is None else range(frame, frame + 24)
+    place, bit = randomness.choice(places), randomness.randrange(8)
+    if frame is not None and seed % 2:
+        place, bit = frame + 3, randomness.randrange(7)
+    log[place] ^= 1 << bit
+    log_of(spool).write_bytes(log)
+    assert check(drained(spool)) <= LARGEST_ON_A_PAGE
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_many_flipped_bits_are_all_accounted_for(spool: Path, seed: int) -> None:
     randomness = random.Random(seed)
