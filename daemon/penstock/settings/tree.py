@@ -125,7 +125,7 @@ class Storage(_Section, frozen=True):
     timeout_seconds: Seconds = 30.0
     """Limit of every wait on the database: connect, acquire, COPY, commit."""
     retry_min_seconds: Seconds = 0.1
-    retry_max_seconds: Seconds = 5.0
+    retry_max_seconds: Seconds = 2.0
     migrate_on_start: bool = True
 
 
