@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from penstock import sandbox
 from tests.faults.catalogue import EXPERIMENTS
@@ -69,13 +70,22 @@ def run_all(plan: Plan, numbers: Sequence[int], jobs: int) -> Iterator[Result]:
 
 def run_one(plan: Plan, number: int) -> Result:
     """Run one experiment here, and keep its result."""
+    try:
+        result = _run_here(plan, number)
+    except pytest.skip.Exception as reason:
+        result = _not_done(EXPERIMENTS[number], f"not done: {reason}")
+    plan.result_path(number).write_bytes(msgspec.json.encode(result))
+    return result
+
+
+def _run_here(plan: Plan, number: int) -> Result:
     command = PENSTOCK if plan.build is None else (*BROKEN, plan.build)
     with (
         sandbox.scratch_folder() as folder,
         Servers(folder) as servers,
         tempfile.TemporaryDirectory(prefix="fault-") as trial_folder,
     ):
-        result = run(
+        return run(
             EXPERIMENTS[number],
             servers,
             Path(trial_folder),
@@ -84,8 +94,6 @@ def run_one(plan: Plan, number: int) -> Result:
             command=command,
             drain_seconds=DRAIN_SECONDS if plan.build is None else BROKEN_DRAIN_SECONDS,
         )
-    _save(result, plan.result_path(number))
-    return result
 
 
 def _run_in_process(plan: Plan, number: int) -> Result:
@@ -94,12 +102,11 @@ def _run_in_process(plan: Plan, number: int) -> Result:
     with log.open("wb") as output:
         subprocess.run(plan.command(number), check=False, stdout=output, stderr=subprocess.STDOUT)
     if not path.exists():
-        last = log.read_text(errors="replace").strip().splitlines()[-1:]
-        return _failed(EXPERIMENTS[number], f"it could not be done: {''.join(last)} (see {log})")
+        return _not_done(EXPERIMENTS[number], f"it could not be done: {_last_line(log)}")
     return _load(path)
 
 
-def _failed(experiment: Experiment, why: str) -> Result:
+def _not_done(experiment: Experiment, why: str) -> Result:
     return Result(
         fault=experiment.number,
         title=experiment.title,
@@ -116,8 +123,8 @@ def _failed(experiment: Experiment, why: str) -> Result:
     )
 
 
-def _save(result: Result, path: Path) -> None:
-    path.write_bytes(msgspec.json.encode(result))
+def _last_line(log: Path) -> str:
+    return "".join(log.read_text(errors="replace").strip().splitlines()[-1:])
 
 
 def _load(path: Path) -> Result:
