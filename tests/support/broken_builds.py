@@ -61,9 +61,9 @@ def forget_before_commit() -> None:
     load = Replayer._load
 
     async def load_and_forget(self: Replayer) -> bool:
-        before = len(self._loaded)
+        known = {portion.numbers[0] for portion in self._loaded}
         found = await load(self)
-        for portion in list(self._loaded)[before:]:
+        for portion in [one for one in self._loaded if one.numbers[0] not in known]:
             await self._spool.remove(portion.numbers)
             # The database would else be so quick that hardly any kill comes in between.
             await asyncio.sleep(1)
