@@ -4,7 +4,6 @@ Exit status: 0 when every promise was kept, 1 when one was not.
 """
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -26,9 +25,11 @@ def main() -> int:
     if options.one is not None:
         print(report.line(runner.run_one(plan, options.one)))
         return 0
-    if not options.resume:
-        shutil.rmtree(plan.folder, ignore_errors=True)
     plan.folder.mkdir(parents=True, exist_ok=True)
+    if not options.resume:
+        # Those of the others stay: a long run that was interrupted can still be resumed.
+        for number in options.only:
+            plan.result_path(number).unlink(missing_ok=True)
     results = []
     for result in runner.run_all(plan, options.only, options.jobs):
         print(report.line(result), flush=True)

@@ -14,6 +14,11 @@ catalogue = Catalogue()
 SHORT_PASSAGES, LONG_PASSAGES = 2, 6
 """How far the daemon comes at most: in the long run so far that it keeps up with the load."""
 
+ENOUGH_ROWS = 12_000
+"""In the spool: the replayer takes 5,000 at once. The first may be what the broker sent again and
+the database has; the next are acknowledged, and nowhere else.
+"""
+
 
 @catalogue.experiment(2, "exit at each boundary between two steps")
 def exit_at_boundaries(trial: Trial) -> None:
@@ -48,6 +53,8 @@ def _passage(trial: Trial, point: str) -> int:
     # and something is in the spool.
     if point in ("before_staged_commit", "in_spool_removal"):
         return 1
+    if point == "before_replaying":
+        return 2
     return trial.random.randint(1, trial.pick(SHORT_PASSAGES, LONG_PASSAGES))
 
 
@@ -63,9 +70,19 @@ def _until_spooled(trial: Trial) -> None:
     )
 
 
+def _until_acknowledged(trial: Trial) -> None:
+    """Wait until the spool holds what nobody else has."""
+    daemon = trial.daemon
+    wait_until(
+        lambda: not daemon.running or daemon.metric("penstock_spool_rows") >= ENOUGH_ROWS,
+        "enough is in the spool",
+    )
+
+
 OUTAGES: dict[str, Callable[[Trial], None]] = {
     "before_acknowledging_spooled": _until_end,
     "in_spool_write": _until_end,
+    "before_replaying": _until_acknowledged,
     "in_spool_removal": _until_spooled,
 }
 """Boundaries to which the database has to be away, and how long."""

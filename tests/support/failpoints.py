@@ -20,6 +20,7 @@ from typing import Any
 
 from penstock.app.flow import Flow
 from penstock.spool.file import SpoolFile
+from penstock.spool.replayer import Replayer
 from penstock.storage import session
 from penstock.storage.connection import Connection
 from penstock.storage.session import Session
@@ -77,6 +78,11 @@ def before_acknowledging_committed(passage: Passage) -> None:
     _precede(Flow, "_committed", passage)
 
 
+def before_replaying(passage: Passage) -> None:
+    """Batches were read from the spool, and none of their rows has left for the database."""
+    _precede(Replayer, "_commit", passage)
+
+
 def before_acknowledging_spooled(passage: Passage) -> None:
     """The spool has committed and synced, and no PUBACK has left."""
     _precede(Flow, "_spooled", passage)
@@ -92,6 +98,7 @@ def in_spool_removal(passage: Passage) -> None:
     _follow(SpoolFile, "_remove", passage)
 
 
+# While nothing was spooled yet, what is replayed is what the broker has no more.
 POINTS = {
     install.__name__: install
     for install in (
@@ -100,6 +107,7 @@ POINTS = {
         before_commit,
         before_acknowledging_committed,
         before_staged_commit,
+        before_replaying,
         before_acknowledging_spooled,
         in_spool_write,
         in_spool_removal,
