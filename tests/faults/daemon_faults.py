@@ -78,9 +78,13 @@ def suspend_the_daemon(trial: Trial) -> None:
             # No moment to wait for, but a length of time to let pass: the fault itself.
             time.sleep(2 * KEEPALIVE_SECONDS)
             # The broker looks every few seconds, so it may be a little later.
-            wait_until(lambda before=dropped: _times_dropped(trial) > before, "the broker drops it")
+            _await_drop_after(trial, dropped)
             os.kill(trial.daemon.process_id, signal.SIGCONT)
             _await_connection_after(trial, connections)
+
+
+def _await_drop_after(trial: Trial, dropped: int) -> None:
+    wait_until(lambda: _times_dropped(trial) > dropped, "the broker drops it")
 
 
 def _times_dropped(trial: Trial) -> int:

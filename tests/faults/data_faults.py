@@ -8,7 +8,7 @@ from penstock.storage.migrations import shipped_migrations
 from tests.faults.experiment import Catalogue
 from tests.faults.trial import Trial
 from tests.support.command_line import PENSTOCK
-from tests.support.daemon_process import wait_until
+from tests.support.daemon_process import DEADLINE_SECONDS, wait_until
 from tests.support.publishing import publish, rows_of
 from tests.support.schema import COMMANDS, forget_hold, migration_held, run_all, schema_of
 from tests.support.tcp_proxy import TcpProxy
@@ -125,7 +125,7 @@ def migrations_at_once(trial: Trial) -> None:
 def _schema_made_by_two(trial: Trial) -> list[tuple[str, ...]]:
     """The schema that two migrations at once make when nobody is in their way."""
     both = [_migrate(trial), _migrate(trial)]
-    outputs = [one.communicate()[0] for one in both]
+    outputs = [_output_of(one) for one in both]
     trial.expect([one.returncode for one in both] == [0, 0], f"both succeed: {outputs}")
     applied = sorted(line for output in outputs for line in output.splitlines())
     wanted = [f"applied {migration.name}" for migration in shipped_migrations()]
@@ -144,10 +144,10 @@ def _migrate_and_kill_one(trial: Trial, command: int) -> None:
         second = _migrate(trial)
         until_waiting(2)
         first.kill()
-        first.communicate()
-    output = second.communicate()[0]
+        _output_of(first)
+    output = _output_of(second)
     trial.expect(second.returncode == 0, f"the other one does the work: {output}")
-    output = _migrate(trial).communicate()[0]
+    output = _output_of(_migrate(trial))
     trial.expect("nothing to apply" in output, f"nothing is left to do: {output}")
     forget_hold(trial.dsn)
 
@@ -159,6 +159,11 @@ def _migrate(trial: Trial) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def _output_of(process: subprocess.Popen[str]) -> str:
+    """All that it says to its end."""
+    return process.communicate(timeout=DEADLINE_SECONDS)[0]
 
 
 @catalogue.experiment(26, "ten thousand unknown devices appear during an outage")

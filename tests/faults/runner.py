@@ -100,9 +100,12 @@ def _run_in_process(plan: Plan, number: int) -> Result:
     path = plan.result_path(number)
     log = path.with_suffix(".log")
     with log.open("wb") as output:
-        subprocess.run(plan.command(number), check=False, stdout=output, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            plan.command(number), check=False, stdout=output, stderr=subprocess.STDOUT
+        )
     if not path.exists():
-        return _not_done(EXPERIMENTS[number], f"it could not be done: {_last_line(log)}")
+        why = f"it could not be done (status {done.returncode}): {_last_line(log)}"
+        return _not_done(EXPERIMENTS[number], why)
     return _load(path)
 
 

@@ -231,6 +231,7 @@ class Trial:
             self.expect(not found, f"no reading is {name}, but {found} are")
         if self.long and counts["acknowledged"] < VOID_BELOW:
             self.problems.append(f"void: fewer than {VOID_BELOW:,} messages acknowledged")
-        if self.long and (self.recovery_seconds is None or self.recovery_seconds > RECOVERY_SECONDS):
+        recovered = self.recovery_seconds is not None and self.recovery_seconds <= RECOVERY_SECONDS
+        if self.long and not recovered:
             self.problems.append(f"no fresh message was stored within {RECOVERY_SECONDS:g} s")
         return counts

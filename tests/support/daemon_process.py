@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -93,6 +94,10 @@ class DaemonProcess:
         """Start it, and wait for nothing."""
         self._process.start([*self.command, "run", "--config", self.config], lambda: True)
 
+    def until_ready(self) -> None:
+        """Wait until it is ready, having launched it."""
+        wait_until(lambda: self.get("/health/ready")[0] == HTTPStatus.OK, "the daemon is ready")
+
     def wait(self) -> int:
         """Wait until it ends by itself, and return its exit status."""
         wait_until(lambda: not self.running, "the daemon ends")
@@ -122,9 +127,12 @@ class DaemonProcess:
             return 0, None
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels."""
+        """The sum of a metric's samples that have these labels; 0 when nothing answers."""
+        status, answer = self.get("/metrics")
+        known = f"# TYPE {name} " in str(answer)
+        assert known or status != HTTPStatus.OK, f"there is no metric {name}"
         total = 0.0
-        for line in str(self.get("/metrics")[1]).splitlines():
+        for line in str(answer).splitlines():
             sample, _, value = line.rpartition(" ")
             found, _, rest = sample.partition("{")
             if found == name and all(f'{label}="{text}"' in rest for label, text in labels.items()):

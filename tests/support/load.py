@@ -73,6 +73,7 @@ class Load:
 
     def account(self, dsn: str) -> dict[str, Any]:
         """What the oracle says of the database."""
+        self._report.unlink(missing_ok=True)  # what it said of another one
         subprocess.run(
             [
                 *SIMULATOR, "verify", "--dsn", dsn, "--ledger", str(self._ledger),
