@@ -26,7 +26,7 @@ DAEMON = DaemonFacts(
     url="http://127.0.0.1:9464",
     healthy=True,
     reasons=(),
-    received_per_second=100_000.0,
+    received_per_second=20_000.0,
     spool_state="usable",
     spool_rows=0,
     spool_bytes=0,
@@ -94,14 +94,14 @@ def test_without_a_spool_it_says_what_an_outage_does() -> None:
             "warning",
             "quota is 24 GB",
         ),
-        # 24 GB at 100,000 readings/s of 24 bytes are 10,000 s.
-        (WELL, DAEMON, "time", "ok", "167 minutes (24 GB)"),
-        (WELL, daemon(spool_bytes=12 * GB, spool_rows=GB // 2), "time", "ok", "83 minutes"),
-        (WELL, daemon(spool_bytes=12 * GB, spool_rows=GB // 4), "time", "warning", "42 minutes"),
-        (on_disk(free_bytes=21 * GB // 10), DAEMON, "time", "warning", "14 minutes (2 GB)"),
+        # 24 GB at 20,000 readings/s of 75 bytes are 16,000 s.
+        (WELL, DAEMON, "time", "ok", "267 minutes (24 GB)"),
+        (WELL, daemon(spool_bytes=12 * GB, spool_rows=GB // 2), "time", "ok", "417 minutes"),
+        (WELL, daemon(spool_bytes=12 * GB, spool_rows=GB // 32), "time", "warning", "26 minutes"),
+        (on_disk(free_bytes=21 * GB // 10), DAEMON, "time", "warning", "22 minutes (2 GB)"),
         (WELL, daemon(received_per_second=0.0), "time", "note", "10,000 readings/s"),
         (WELL, None, "time", "note", "rate is not known; at 10,000 readings/s it would last"),
-        (replace(WELL, file_bytes=23 * GB), None, "time", "note", "69.4 minutes"),
+        (replace(WELL, file_bytes=23 * GB), None, "time", "note", "22.2 minutes"),
     ],
 )
 def test_each_fact_is_judged(

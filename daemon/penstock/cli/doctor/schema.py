@@ -105,4 +105,4 @@ def judge_privileges(schema: Schema) -> Finding:
         return problem(
             check, f"The role lacks {lacking}.", "GRANT it, or let the role own the tables."
         )
-    return ok(check, "The role may do with its tables all that the daemon does.")
+    return ok(check, "The role may do all that the daemon does with the tables that are there.")

@@ -11,8 +11,9 @@ from penstock.cli.doctor.finding import Finding, note, ok, problem, warning
 from penstock.settings.tree import Spool
 from penstock.spool.reserve import MARGIN_BYTES, RESERVE_BYTES
 
-READING_BYTES = 24.0
-"""About what a reading takes in the spool (docs/durability.md)."""
+READING_BYTES = 75.0
+"""About what a reading takes in the spool, at worst: when no other of its series is in its batch
+(docs/durability.md)."""
 ASSUMED_RATE = 10_000
 """Readings a second, where the rate is not known."""
 SHORT_SECONDS = 3_600.0
