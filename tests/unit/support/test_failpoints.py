@@ -8,6 +8,7 @@ import pytest
 from penstock import __version__
 from penstock.app.flow import Flow
 from penstock.spool.file import SpoolFile
+from penstock.spool.replayer import Replayer
 from penstock.storage.session import Session
 from tests.support import failpoints
 
@@ -20,6 +21,7 @@ from tests.support import failpoints
         ("before_commit", Session, "_write_plain"),
         ("before_staged_commit", Session, "_write_staged"),
         ("before_acknowledging_committed", Flow, "_committed"),
+        ("before_replaying", Replayer, "_commit"),
         ("before_acknowledging_spooled", Flow, "_spooled"),
         ("in_spool_write", SpoolFile, "_add"),
         ("in_spool_removal", SpoolFile, "_remove"),
