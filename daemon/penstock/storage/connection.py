@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import asyncpg
 
-from penstock.errors import ConfigError, PoisonError, Retryable
+from penstock.errors import ConfigError, PenstockError, Retryable
 from penstock.settings.dsn import place_of
 from penstock.settings.secret import Secret
 from penstock.storage.queries import query
@@ -55,12 +55,8 @@ async def transaction(connection: Connection, limit_seconds: float) -> AsyncIter
     After a refusal by the server it is rolled back and the connection can be used again. Anything
     else, a timeout for one, leaves the connection in an unknown state.
     """
-    await _begin(connection, limit_seconds)
-    try:
+    async with _begun(connection, limit_seconds):
         yield
-    except (asyncpg.PostgresError, PoisonError):
-        await _roll_back(connection)
-        raise
     if (status := await connection.execute("commit")) != "COMMIT":
         # What the server says when it had given the transaction up before.
         raise Retryable(f"the transaction was not committed ({status})")
@@ -69,11 +65,23 @@ async def transaction(connection: Connection, limit_seconds: float) -> AsyncIter
 @asynccontextmanager
 async def trial(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
     """As `transaction`, but nothing of what is done inside stays."""
+    async with _begun(connection, limit_seconds):
+        yield
+    await connection.execute("rollback")
+
+
+@asynccontextmanager
+async def _begun(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+    """Begin, and roll back after a refusal; else it is for the caller to end it.
+
+    Where an answer is missing, none is waited for again.
+    """
     await _begin(connection, limit_seconds)
     try:
         yield
-    finally:
+    except (asyncpg.PostgresError, PenstockError):
         await _roll_back(connection)
+        raise
 
 
 async def _begin(connection: Connection, limit_seconds: float) -> None:
@@ -103,6 +111,9 @@ async def _connect(dsn: Secret, limit_seconds: float) -> Connection:
         )
     except asyncpg.ClientConfigurationError as error:
         raise ConfigError(f"storage.dsn: {error}") from error
+    except OSError:
+        # A certificate that is not accepted is a ValueError as well.
+        raise
     except ValueError:
         # Its text quotes what it could not read, which may be of the password.
         raise ConfigError("storage.dsn: not a DSN that can be read") from None

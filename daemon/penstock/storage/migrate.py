@@ -10,6 +10,7 @@ may take hours, a second connection sees whether the database still answers.
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 import asyncpg
 import structlog
@@ -34,6 +35,8 @@ STATEMENT_SECONDS = 6 * 3600.0
 """A migration may rewrite a large table."""
 LOCK_SECONDS = 60.0
 
+Result = TypeVar("Result")
+
 _MENDED_BY_WAITING = ("08", "25006", "28", "3D", "40", "53", "55", "57")
 """What a migration may fail with and succeed later: no connection, a lock that is held, …"""
 
@@ -56,7 +59,7 @@ async def migrate(
     async with _session(dsn, answer_seconds) as connection:
         if not await _pending(connection, shipped):
             return done
-        await _create_extension(connection)
+        await _while_answering(dsn, answer_seconds, _create_extension(connection))
         while name := await _while_answering(dsn, answer_seconds, _apply_next(connection, shipped)):
             log.info("migration_applied", name=name)
             done.append(name)
@@ -107,8 +110,8 @@ async def _apply_next(connection: Connection, shipped: Sequence[Migration]) -> s
 
 
 async def _while_answering(
-    dsn: Secret, answer_seconds: float, applying: Coroutine[None, None, str | None]
-) -> str | None:
+    dsn: Secret, answer_seconds: float, applying: Coroutine[None, None, Result]
+) -> Result:
     """What `applying` returns; `Retryable` once the database does not answer others meanwhile."""
     task = asyncio.ensure_future(applying)
     try:

@@ -13,6 +13,7 @@ from penstock.observability.metrics import StorageCounts
 from penstock.registry.known import KnownDevices
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Registry, Storage
+from penstock.storage.connection import connect, trial
 from penstock.storage.dead_letters import Selection, open_dead_letters
 from penstock.storage.latest import Latest
 from penstock.storage.migrate import migrate, pending
@@ -68,6 +69,23 @@ async def test_storing_ends_at_whatever_point_the_connection_dies(
     assert proxy.hangs, "the test has missed the point"
     assert not store.status.connected
     await store.close()
+
+
+async def test_what_was_tried_is_not_taken_back_from_a_database_that_is_silent(
+    proxy: TcpProxy, storage: Storage
+) -> None:
+    patient_seconds = 100 * DEADLINE_SECONDS
+    connection = await connect(storage.dsn, patient_seconds)
+
+    async def try_something() -> None:
+        async with asyncio.timeout(LIMIT_SECONDS), trial(connection, patient_seconds):
+            proxy.hangs = True
+            await connection.execute("select")
+
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        with pytest.raises(TimeoutError):
+            await try_something()
+    connection.terminate()
 
 
 async def test_a_sign_of_life_is_not_waited_for(proxy: TcpProxy, storage: Storage) -> None:
@@ -133,12 +151,15 @@ async def test_looking_at_the_schema_ends(
     assert proxy.hangs, "the test has missed the point"
 
 
+@pytest.mark.parametrize(
+    "hangs_at", [b"create extension", b"of tomorrow"], ids=["extension", "migration"]
+)
 async def test_a_migration_that_nobody_answers_ends_though_it_may_take_hours(
-    proxy: TcpProxy, storage: Storage
+    proxy: TcpProxy, storage: Storage, hangs_at: bytes
 ) -> None:
     shipped = shipped_migrations()
     slow = Migration(len(shipped) + 1, "9999_slow.sql", "select pg_sleep(0) /* of tomorrow */")
-    proxy.hangs_at = b"of tomorrow"
+    proxy.hangs_at = hangs_at
 
     await expect_a_limit(
         lambda: migrate(storage.dsn, [*shipped, slow], answer_seconds=LIMIT_SECONDS)

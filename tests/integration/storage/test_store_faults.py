@@ -1,12 +1,16 @@
 """Errors of a real server, each provoked, and what the store makes of them."""
 
 import asyncio
+import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import asyncpg
 import pytest
 
+from penstock import sandbox
 from penstock.errors import ConfigError, PoisonError, Reason, Retryable
 from penstock.model import Batch, DeadLetter
 from penstock.observability.metrics import StorageCounts
@@ -125,12 +129,40 @@ async def test_a_database_that_does_not_exist_is_waited_for(storage: Storage) ->
         await store.store(batch(GOOD))
 
 
+@asynccontextmanager
+async def tls_server(certificates: sandbox.Certificates) -> AsyncIterator[int]:
+    """As much of a database server as there is before a certificate is looked at; its port."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates.server, certificates.server_key)
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(b"S")
+        with suppress(OSError):
+            await writer.start_tls(context)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(greet, "127.0.0.1") as server:
+        yield server.sockets[0].getsockname()[1]
+
+
 async def test_a_server_that_is_not_there_is_waited_for() -> None:
     dsn = Secret(f"postgresql://postgres@127.0.0.1:{free_port()}/postgres")
     store = TimescaleStore(Storage(dsn=dsn), StorageCounts())
 
     with pytest.raises(Retryable, match="cannot be reached"):
         await store.store(batch(GOOD))
+
+
+async def test_a_server_whose_certificate_is_not_accepted_is_waited_for(tmp_path: Path) -> None:
+    certificates = sandbox.make_certificates(tmp_path)
+    others = sandbox.make_certificates(tmp_path / "others")
+    async with tls_server(certificates) as port:
+        dsn = f"postgresql://joe@127.0.0.1:{port}/x?sslmode=verify-full&sslrootcert={{}}"
+        store = TimescaleStore(Storage(dsn=Secret(dsn.format(others.authority))), StorageCounts())
+
+        with pytest.raises(Retryable, match="certificate verify failed"):
+            await store.store(batch(GOOD))
 
 
 async def test_a_dsn_that_is_none_is_a_fault_of_the_configuration() -> None:
