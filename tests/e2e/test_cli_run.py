@@ -43,9 +43,9 @@ def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(
 def test_a_bug_ends_with_1_and_its_traceback_is_one_line_of_the_log(tmp_path: Path) -> None:
     config = write_config(tmp_path, log={"format": "json"})
     broken = (
-        "from penstock.app import daemon\n"
+        "from penstock.app import process\n"
         "async def serve(settings): raise KeyError('a bug')\n"
-        "daemon.serve = serve\n"
+        "process.serve = serve\n"
         "from penstock.cli import main\n"
         "main()"
     )

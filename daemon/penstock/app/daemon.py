@@ -9,125 +9,31 @@ unacknowledged at the broker.
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Coroutine
-from random import random
-from typing import Any, Literal
 
 import structlog
 
 from penstock import __version__
 from penstock.app import exhaustion
 from penstock.app.flow import Flow
-from penstock.backoff import Backoff
-from penstock.clock import Clock, SystemClock
-from penstock.errors import FatalError, PenstockError, Refusal, Refused, Retryable
+from penstock.app.levels import levels_of
+from penstock.app.schema import Schema
+from penstock.clock import Clock
 from penstock.http.server import HttpServer
 from penstock.observability.imbalance import StandingImbalance
-from penstock.observability.levels import Levels, SpoolLevels
+from penstock.observability.levels import Levels, Phase
 from penstock.observability.metrics import Metrics, Retry
 from penstock.observability.notify import Notifier
 from penstock.registry.known import KnownDevices
 from penstock.settings.dump import redacted
 from penstock.settings.tree import Settings
 from penstock.storage.latest import Latest
-from penstock.storage.migrate import migrate, pending
 from penstock.storage.store import TimescaleStore
-from penstock.storage.verdict import is_lost_connection
 
 log = structlog.get_logger(__name__)
-
 
 TICK_SECONDS = 1.0
 READY_CHECK_SECONDS = 0.02
 DATABASE_CHECK_SECONDS = 2.0
-
-HANGUP = signal.SIGHUP.name
-"""Never forces the end: when a terminal is closed, the shell sends it and the kernel again."""
-
-Phase = Literal["starting", "running", "stopping"]
-
-
-class ForcedShutdown(PenstockError):  # noqa: N818 - what happened, not a failure
-    """A second signal ended the daemon before it had drained."""
-
-
-async def serve(settings: Settings) -> None:
-    """Run the daemon until SIGTERM, SIGINT or SIGHUP; a second of the first two forces the end.
-
-    Errors: `ConfigError`, `FatalError` with what the operator has to do; `ForcedShutdown`.
-    """
-    stop_requested = asyncio.Event()
-    run = asyncio.ensure_future(Daemon(settings, SystemClock()).run(stop_requested))
-    bugs: list[BaseException] = []
-
-    def stop(name: str) -> None:
-        if not stop_requested.is_set():
-            log.info(
-                "shutdown_requested",
-                signal=name,
-                drains_within_seconds=settings.shutdown_timeout_seconds,
-                advice="a second SIGTERM or SIGINT ends it at once",
-            )
-            stop_requested.set()
-        elif name != HANGUP:
-            log.warning("shutdown_forced", signal=name)
-            run.cancel()
-
-    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """End the daemon over an error in a timer or a callback, which nobody else would see."""
-        exhaustion.end_because_of(context.get("exception"))
-        if "handle" in context and "exception" in context:
-            bugs.append(context["exception"])
-            run.cancel()
-        else:
-            _report(loop, context)
-
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(fail)
-    for number in _stopping_signals():
-        loop.add_signal_handler(number, stop, number.name)
-    try:
-        await run
-    except asyncio.CancelledError:
-        if bugs:
-            raise bugs[0] from None
-        raise ForcedShutdown("a second signal ended the daemon before it had drained") from None
-    except BaseExceptionGroup as group:
-        raise _cause(group) from None
-
-
-def _stopping_signals() -> list[signal.Signals]:
-    signals = [signal.SIGTERM, signal.SIGINT]
-    # Under nohup it is ignored, and that is to stay so.
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signals.append(signal.SIGHUP)
-    return signals
-
-
-def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what asyncio has to say, quietly when it is no news."""
-    if _is_driver_leftover(context):
-        log.debug("database_connection_leftover", error=str(context["exception"]))
-    else:
-        loop.default_exception_handler(context)
-
-
-def _is_driver_leftover(context: dict[str, Any]) -> bool:
-    """Whether this is a future of the driver's own that a lost connection left to nobody.
-
-    Whoever used the connection was told of the loss already. A task is somebody's work, and its
-    error is always shown.
-    """
-    left_by_task = isinstance(context.get("future"), asyncio.Task)
-    return not left_by_task and is_lost_connection(context.get("exception"))
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The one error in a group of groups, where there is only one; else the group."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 class Daemon:
@@ -146,8 +52,7 @@ class Daemon:
         self._flow = Flow(
             settings, self._store, self._database_answers, self._admitted, self._metrics, clock
         )
-        self._schema_ready = False
-        self._schema_fault = ""
+        self._schema = Schema(settings.storage, self._metrics)
         self._movers: list[asyncio.Task[None]] = []
         self._imbalance = StandingImbalance(self._metrics.ledger)
 
@@ -160,9 +65,9 @@ class Daemon:
             asyncio.TaskGroup() as tasks,
         ):
             running = [
-                _start(tasks, self._tick(), "tick"),
-                _start(tasks, self._watch_database(), "database watch"),
-                _start(tasks, self._serve(), "service"),
+                exhaustion.start(tasks, self._tick(), "tick"),
+                exhaustion.start(tasks, self._watch_database(), "database watch"),
+                exhaustion.start(tasks, self._serve(), "service"),
             ]
             await stop_requested.wait()
             await self._shut_down()
@@ -186,18 +91,20 @@ class Daemon:
         if self._flow.spool is not None:
             await self._flow.spool.open()
         async with asyncio.TaskGroup() as stages:
-            schema = _start(stages, self._await_schema(), "schema")
+            schema = exhaustion.start(stages, self._schema.wait(), "schema")
             if not await self._need_not_wait_for(schema):
                 await schema
             if not self._settings.registry.auto_register:
                 await self._devices.load()
-                _start(stages, self._devices.run(), "devices")
+                exhaustion.start(stages, self._devices.run(), "devices")
             if self._flow.spool is not None:
-                _start(stages, self._flow.spool.run(), "spool")
-            self._movers = [_start(stages, mover, name) for name, mover in self._flow.movers()]
-            _start(stages, self._flow.source.run(), "source")
-            _start(stages, self._announce(), "announce")
-            _start(stages, self._latest.run(), "latest")
+                exhaustion.start(stages, self._flow.spool.run(), "spool")
+            self._movers = [
+                exhaustion.start(stages, mover, name) for name, mover in self._flow.movers()
+            ]
+            exhaustion.start(stages, self._flow.source.run(), "source")
+            exhaustion.start(stages, self._announce(), "announce")
+            exhaustion.start(stages, self._latest.run(), "latest")
 
     async def _need_not_wait_for(self, schema: asyncio.Task[None]) -> bool:
         """Whether messages have a place in the spool before the database has its schema.
@@ -211,53 +118,6 @@ class Daemon:
         if not schema.done():
             self._flow.breaker.failed()
         return True
-
-    async def _await_schema(self) -> None:
-        """Return when the schema is up to date, waiting for a database that is not there yet."""
-        storage = self._settings.storage
-        backoff = Backoff(storage.retry_min_seconds, storage.retry_max_seconds, random)
-        while True:
-            try:
-                await self._prepare_schema()
-            except Retryable as error:
-                self._metrics.retries[Retry.DATABASE_CONNECT] += 1
-                delay_seconds = backoff.next_seconds()
-                self._schema_failed(error, delay_seconds)
-                await asyncio.sleep(delay_seconds)
-            else:
-                self._schema_ready, self._schema_fault = True, ""
-                return
-
-    def _schema_failed(self, error: Retryable, delay_seconds: float) -> None:
-        """Log it; what a person has to see to once, as an error."""
-        news, self._schema_fault = str(error) != self._schema_fault, str(error)
-        if not isinstance(error, Refused):
-            log.warning(
-                "database_unavailable", error=str(error), retry_in_seconds=round(delay_seconds, 2)
-            )
-            return
-        self._metrics.storage.refusals[error.refusal] += 1
-        if news:
-            log.error("database_refuses", cause=error.refusal.value, reason=str(error))
-
-    async def _prepare_schema(self) -> None:
-        """Bring the schema up to date, or see that somebody else has.
-
-        Errors: `Retryable`. Not even a schema that is newer than this version ends the daemon: what
-        it receives goes to the spool, or waits at the broker, until a person has chosen a way.
-        """
-        storage = self._settings.storage
-        limit_seconds = storage.timeout_seconds
-        try:
-            if storage.migrate_on_start:
-                applied = await migrate(storage.dsn, answer_seconds=limit_seconds)
-                log.info("schema_ready", applied=applied)
-            elif missing := await pending(storage.dsn, answer_seconds=limit_seconds):
-                raise Refused(
-                    Refusal.SCHEMA, f"run `penstock migrate`: the schema lacks {', '.join(missing)}"
-                )
-        except FatalError as error:
-            raise Refused(Refusal.SCHEMA, str(error)) from error
 
     async def _tick(self) -> None:
         """Once a second: sample the rates, tell the service manager that we are alive."""
@@ -280,8 +140,8 @@ class Daemon:
     @property
     def _database_detail(self) -> str:
         """Why the database stores nothing; empty when it does."""
-        if self._schema_fault:
-            return self._schema_fault
+        if self._schema.fault:
+            return self._schema.fault
         if not self._store.status.connected:
             return self._store.status.detail
         if self._flow.spool is not None and not self._flow.breaker.closed:
@@ -311,7 +171,7 @@ class Daemon:
 
     async def _database_answers(self) -> bool:
         """Whether the database has its schema and gives a sign of life soon."""
-        if not self._schema_ready:
+        if not self._schema.ready:
             return False
         try:
             async with asyncio.timeout(self._settings.spool.after_seconds):
@@ -358,50 +218,4 @@ class Daemon:
 
     def levels(self) -> Levels:
         """How the stages stand now."""
-        flow, storage = self._flow, self._settings.storage
-        source, queue = flow.source.status, flow.queue
-        database_detail = self._database_detail
-        return Levels(
-            phase=self._phase,
-            mqtt_connected=source.state == "subscribed",
-            mqtt_detail=source.detail,
-            mqtt_connections=source.connection,
-            mqtt_sessions_lost=flow.source.traffic.sessions_lost,
-            receive_maximum=source.receive_maximum,
-            unacknowledged_messages=flow.unacknowledged_messages,
-            paused=flow.restraint.paused,
-            database_connected=not database_detail,
-            database_detail=database_detail,
-            building_rows=flow.intake.building_rows,
-            queue_batches=len(queue.unsettled),
-            queue_rows=queue.rows,
-            queue_rows_limit=storage.queue_rows,
-            queue_bytes=queue.size_bytes,
-            queue_bytes_limit=storage.queue_bytes,
-            writers=len(flow.writers),
-            writers_busy=sum(writer.busy for writer in flow.writers),
-            oldest_age_seconds=flow.oldest_age_seconds(),
-            series_cached=len(flow.topics.index),
-            spool=self._spool_levels(),
-        )
-
-    def _spool_levels(self) -> SpoolLevels:
-        spool = self._flow.spool
-        if spool is None:
-            return SpoolLevels()
-        status, standing = spool.status, spool.standing
-        return SpoolLevels(
-            state=status.state,
-            detail=status.detail,
-            batches=standing.batches,
-            rows=standing.rows,
-            size_bytes=standing.size_bytes,
-            limit_bytes=spool.max_bytes,
-            oldest_age_seconds=self._flow.spool_age_seconds(),
-        )
-
-
-def _start(
-    group: asyncio.TaskGroup, work: Coroutine[None, None, None], name: str
-) -> asyncio.Task[None]:
-    return group.create_task(exhaustion.ending_when_exhausted(work), name=name)
+        return levels_of(self._flow, self._settings.storage, self._phase, self._database_detail)

@@ -6,6 +6,7 @@ it ends at once. What it had not acknowledged the broker sends again, and whoeve
 it anew.
 """
 
+import asyncio
 import os
 from collections.abc import Coroutine
 from typing import NoReturn
@@ -15,6 +16,13 @@ import structlog
 EXIT_STATUS = 1
 
 log = structlog.get_logger(__name__)
+
+
+def start(
+    group: asyncio.TaskGroup, work: Coroutine[None, None, None], name: str
+) -> asyncio.Task[None]:
+    """Start some work as a task that ends the process if memory runs out in it."""
+    return group.create_task(ending_when_exhausted(work), name=name)
 
 
 async def ending_when_exhausted(work: Coroutine[None, None, None]) -> None:

@@ -59,7 +59,7 @@ def _serve(settings: "Settings", level: "LogLevel") -> ExitCode:
     import uvloop
 
     from penstock.app import exhaustion
-    from penstock.app.daemon import ForcedShutdown
+    from penstock.app.process import ForcedShutdown
 
     log = structlog.get_logger(__name__)
     try:
@@ -81,7 +81,7 @@ def _serve(settings: "Settings", level: "LogLevel") -> ExitCode:
 async def _serve_following_signals(settings: "Settings", level: "LogLevel") -> None:
     import asyncio
 
-    from penstock.app.daemon import serve
+    from penstock.app.process import serve
 
     level.follow_signals(asyncio.get_running_loop())
     await serve(settings)

@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+Phase = Literal["starting", "running", "stopping"]
+
 
 class SpoolLevels(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of the spool."""
@@ -29,7 +31,7 @@ class SpoolLevels(msgspec.Struct, frozen=True, kw_only=True):
 class Levels(msgspec.Struct, frozen=True, kw_only=True):
     """The present state of every stage."""
 
-    phase: Literal["starting", "running", "stopping"]
+    phase: Phase
     """`running` from the first subscription after migration until shutdown begins."""
     mqtt_connected: bool
     """Whether the broker has accepted our connection and our subscriptions."""
@@ -46,7 +48,7 @@ class Levels(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     """Whether reading from the broker is paused because the queue is full."""
     database_connected: bool
-    """Whether the last use of the database succeeded."""
+    """Whether it answers and takes batches, as far as is known."""
     database_detail: str = ""
     """Why not, in words for an operator."""
     building_rows: int

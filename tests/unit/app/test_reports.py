@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from penstock.app.daemon import _is_driver_leftover
+from penstock.app.process import _is_driver_leftover
 
 LOST = asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
 
