@@ -22,7 +22,10 @@ def start(
     group: asyncio.TaskGroup, work: Coroutine[None, None, None], name: str
 ) -> asyncio.Task[None]:
     """Start some work as a task that ends the process if memory runs out in it."""
-    return group.create_task(ending_when_exhausted(work), name=name)
+    task = group.create_task(ending_when_exhausted(work), name=name)
+    # A task that is cancelled before its first step never awaits it, which Python warns of.
+    task.add_done_callback(lambda _: work.close())
+    return task
 
 
 async def ending_when_exhausted(work: Coroutine[None, None, None]) -> None:

@@ -1,9 +1,11 @@
 """A process that has run out of memory ends, whatever else is under way in it."""
 
+import asyncio
+import gc
 import subprocess
 import sys
 
-from penstock.app.exhaustion import EXIT_STATUS
+from penstock.app.exhaustion import EXIT_STATUS, start
 
 EXHAUSTED = """
 import asyncio, structlog
@@ -41,6 +43,12 @@ def exhausted(*_):
 structlog.configure(processors=[exhausted])
 """
     assert _run(EXHAUSTED.format(before=fail_to_log)) == (EXIT_STATUS, "")
+
+
+async def test_a_stage_that_is_cancelled_before_it_began_leaves_no_warning() -> None:
+    async with asyncio.TaskGroup() as tasks:
+        start(tasks, asyncio.sleep(3600), "stage").cancel()
+    gc.collect()
 
 
 def _run(program: str) -> tuple[int, str]:
