@@ -1,14 +1,13 @@
 """How `penstock run` ends when it cannot begin."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 from penstock.cli.exits import ExitCode
-from penstock.storage.migrations import shipped_migrations
 from tests.support.command_line import penstock, write_config
-from tests.support.publishing import rows_of
 
 
 def test_a_faulty_configuration_ends_with_2_and_all_faults(tmp_path: Path) -> None:
@@ -20,23 +19,15 @@ def test_a_faulty_configuration_ends_with_2_and_all_faults(tmp_path: Path) -> No
     assert "Traceback" not in done.errors
 
 
-def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(
-    tmp_path: Path, mqtt_url: str, database: str
-) -> None:
-    config = write_config(
-        tmp_path,
-        mqtt={"url": mqtt_url},
-        storage={"dsn": database},
-        http={"listen": None},
-        log={"format": "json"},
-    )
-    penstock("migrate", "--config", config)
-    rows_of(database, "update schema_migrations set checksum = 'edited' returning 1")
-    done = penstock("run", "--config", config)
+def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other_program:
+        listen = f"127.0.0.1:{other_program.getsockname()[1]}"
+        config = write_config(tmp_path, http={"listen": listen}, log={"format": "json"})
+        done = penstock("run", "--config", config)
     assert done.status == ExitCode.FATAL
     events = [json.loads(line) for line in done.errors.splitlines()]
     assert events[-1]["event"] == "stopped_by_error"
-    assert shipped_migrations()[0].name in events[-1]["error"]
+    assert f"{listen} is in use" in events[-1]["error"]
     assert "exception" not in events[-1]
 
 
