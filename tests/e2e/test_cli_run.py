@@ -4,6 +4,8 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from penstock.cli.exits import ExitCode
@@ -20,8 +22,7 @@ def test_a_faulty_configuration_ends_with_2_and_all_faults(tmp_path: Path) -> No
 
 
 def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other_program:
-        listen = f"127.0.0.1:{other_program.getsockname()[1]}"
+    with address_in_use() as listen:
         config = write_config(tmp_path, http={"listen": listen}, log={"format": "json"})
         done = penstock("run", "--config", config)
     assert done.status == ExitCode.FATAL
@@ -52,17 +53,16 @@ def test_a_bug_ends_with_1_and_its_traceback_is_one_line_of_the_log(tmp_path: Pa
     assert "KeyError: 'a bug'" in event["exception"]
 
 
-def test_the_log_level_of_the_command_line_wins(
-    tmp_path: Path, mqtt_url: str, database: str
-) -> None:
-    config = write_config(
-        tmp_path,
-        mqtt={"url": mqtt_url},
-        storage={"dsn": database},
-        http={"listen": None},
-        log={"format": "json", "level": "info"},
-    )
-    penstock("migrate", "--config", config)
-    rows_of(database, "update schema_migrations set checksum = 'edited' returning 1")
-    done = penstock("run", "--config", config, "--log-level", "error")
+def test_the_log_level_of_the_command_line_wins(tmp_path: Path) -> None:
+    with address_in_use() as listen:
+        log = {"format": "json", "level": "info"}
+        config = write_config(tmp_path, http={"listen": listen}, log=log)
+        done = penstock("run", "--config", config, "--log-level", "error")
     assert {json.loads(line)["level"] for line in done.errors.splitlines()} == {"critical"}
+
+
+@contextmanager
+def address_in_use() -> Iterator[str]:
+    """Where another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield f"127.0.0.1:{other.getsockname()[1]}"
