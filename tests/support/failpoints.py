@@ -98,16 +98,16 @@ def in_spool_removal(passage: Passage) -> None:
     _follow(SpoolFile, "_remove", passage)
 
 
-# While nothing was spooled yet, what is replayed is what the broker has no more.
+# The first while all that was committed is acknowledged: what is replayed then is nowhere else.
 POINTS = {
     install.__name__: install
     for install in (
+        before_replaying,
         before_copy,
         before_copy_done,
         before_commit,
         before_acknowledging_committed,
         before_staged_commit,
-        before_replaying,
         before_acknowledging_spooled,
         in_spool_write,
         in_spool_removal,
