@@ -1,7 +1,8 @@
 """What is known of the database's health, for people and for the health answer.
 
-What always holds: a database that answers and still refuses batches is not called well before it
-has taken one; and what a person has to see to is said once, as an error, until all is well again.
+What always holds: a database that answers and still does not take batches, because it refuses them
+or a table is locked, is not called well before it has taken one; and what a person has to see to is
+said once, as an error, until all is well again.
 """
 
 import msgspec
@@ -30,7 +31,8 @@ class Standing:
 
     def __init__(self, counts: StorageCounts) -> None:
         self._counts = counts
-        self._refusal: DatabaseStatus | None = None
+        self._not_taken: DatabaseStatus | None = None
+        """Why the last batch was not."""
         self._complaints: set[str] = set()
         self._was_well = False
         self.reached = NOT_YET
@@ -39,8 +41,8 @@ class Standing:
     @property
     def status(self) -> DatabaseStatus:
         """Whether it answers and takes batches."""
-        if self.reached.connected and self._refusal is not None:
-            return self._refusal
+        if self.reached.connected and self._not_taken is not None:
+            return self._not_taken
         return self.reached
 
     def answered(self) -> None:
@@ -50,7 +52,7 @@ class Standing:
 
     def took_batch(self) -> None:
         """It stored a batch, or looked at its data and refused that."""
-        self._refusal = None
+        self._not_taken = None
         self.answered()
 
     def failed(self, error: Retryable) -> None:
@@ -63,10 +65,9 @@ class Standing:
         self._was_well = False
 
     def failed_to_store(self, error: Retryable) -> None:
-        """It did not take a batch; when it refused to, it may answer everything else."""
+        """It did not take a batch; it may answer everything else."""
         self.failed(error)
-        if isinstance(error, Refused):
-            self._refusal = self.reached
+        self._not_taken = self.reached
 
     def _complain(self, error: Refused) -> None:
         self._counts.refusals[error.refusal] += 1

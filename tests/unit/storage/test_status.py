@@ -1,20 +1,23 @@
+import pytest
 from structlog.testing import capture_logs
 
 from penstock.errors import Refusal, Refused, Retryable
 from penstock.observability.metrics import StorageCounts
 from penstock.storage.status import Standing
 
+LOCKED = Retryable("the database did not answer in time")
 DENIED = Refused(Refusal.PERMISSION, "the role lacks a privilege")
 WRONG = Refused(Refusal.SCHEMA, "the schema is another")
 DOWN = Retryable("nobody answers")
 
 
-def test_a_database_that_answers_and_refuses_batches_is_not_well() -> None:
+@pytest.mark.parametrize("error", [DENIED, LOCKED])
+def test_a_database_that_answers_and_takes_no_batches_is_not_well(error: Retryable) -> None:
     standing = Standing(StorageCounts())
-    standing.failed_to_store(DENIED)
+    standing.failed_to_store(error)
     standing.answered()
     assert standing.reached.connected
-    assert (standing.status.connected, standing.status.detail) == (False, str(DENIED))
+    assert (standing.status.connected, standing.status.detail) == (False, str(error))
 
     standing.took_batch()
     assert standing.status.connected
@@ -57,6 +60,18 @@ def test_every_refusal_is_counted_and_each_kind_told_once_until_all_is_well() ->
     ]
     assert counts.refusals[Refusal.PERMISSION] == 3
     assert counts.refusals[Refusal.SCHEMA] == 2
+
+
+def test_a_lock_is_told_once_however_often_the_database_answers_meanwhile() -> None:
+    standing = Standing(StorageCounts())
+    standing.answered()
+    with capture_logs() as logs:
+        for _ in range(3):
+            standing.failed_to_store(LOCKED)
+            standing.answered()
+        standing.took_batch()
+
+    assert [log["event"] for log in logs] == ["database_unavailable", "database_connected"]
 
 
 def test_an_outage_is_told_when_it_begins_and_ends() -> None:
