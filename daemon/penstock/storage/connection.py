@@ -4,10 +4,10 @@ What always holds of a transaction from here: its commit is durable when it retu
 role's or the server's default says; and the server itself gives up on a statement when the daemon
 would, so that nothing lingers there after the daemon has hung up.
 
-Nothing is left behind in the server's session, neither settings nor prepared statements: behind a
-connection pooler in transaction mode the next transaction may run in another session, and the next
-client in this one. It never pools itself: whoever opens a connection keeps it, and terminates it
-after any failure whose outcome is unknown.
+No settings and no named statements are left behind in the server's session: behind a connection
+pooler in transaction mode the next transaction may run in another session, and the next client in
+this one. It never pools itself: whoever opens a connection keeps it, and terminates it after any
+failure whose outcome is unknown.
 """
 
 import asyncio
