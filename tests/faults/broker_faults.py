@@ -30,7 +30,7 @@ STORED_RETAINED = """
 """
 
 
-@catalogue.experiment(16, "The broker restarted with TERM and with KILL")
+@catalogue.experiment(16, "the broker restarted with TERM and with KILL")
 def restart_the_broker(trial: Trial) -> None:
     broker = trial.servers.broker
     with trial.under_load():
@@ -45,7 +45,7 @@ def restart_the_broker(trial: Trial) -> None:
     trial.expect(sessions_lost(trial) == 0, "the broker has kept the session")
 
 
-@catalogue.experiment(17, "Broker and database reset every 2 s; the broker's bytes one by one")
+@catalogue.experiment(17, "broker and database reset every 2 s; the broker's bytes one by one")
 def reset_and_slice(trial: Trial) -> None:
     database = trial.enter(TcpProxy.before(trial.dsn))
     trial.configure(dsn=database.through(trial.dsn))
@@ -68,7 +68,7 @@ def slice_what_the_broker_sends(trial: Trial) -> None:
     proxy.slice_bytes = None
 
 
-@catalogue.experiment(18, "A second client takes the client id")
+@catalogue.experiment(18, "a second client takes the client id")
 def take_the_client_id(trial: Trial) -> None:
     trial.configure(mqtt={"client_id": trial.prefix})
     with trial.under_load():
@@ -90,7 +90,7 @@ def take_the_client_id(trial: Trial) -> None:
     trial.expect(sessions_lost(trial) == 0, "the broker has kept the session")
 
 
-@catalogue.experiment(19, "Ten times the load for 60 s")
+@catalogue.experiment(19, "ten times the load for 60 s")
 def load_tenfold(trial: Trial) -> None:
     # Past the proxy, which would be the bottleneck.
     trial.configure(mqtt_url=trial.servers.broker.url)
@@ -116,7 +116,7 @@ def most_memory_bytes(trial: Trial) -> int:
     return int(line.split()[1]) * 1024
 
 
-@catalogue.experiment(25, "Retained messages and reconnects")
+@catalogue.experiment(25, "retained messages and reconnects")
 def reconnect_with_retained_messages(trial: Trial) -> None:
     # One session, so that each way of asking finds it as the one before has left it.
     own = {"client_id": trial.prefix}

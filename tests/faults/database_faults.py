@@ -44,7 +44,7 @@ UNREACHABLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 SMALL_SERVER = {"shared_buffers": "32MB", "min_wal_size": "32MB", "max_wal_size": "64MB"}
 
 
-@catalogue.experiment(5, "Database stopped hard")
+@catalogue.experiment(5, "the database stopped hard for a minute")
 def stop_the_database(trial: Trial) -> None:
     server = trial.servers.postgres
     with trial.under_load():
@@ -59,7 +59,7 @@ def stop_the_database(trial: Trial) -> None:
     outage.expect_bounded_memory()
 
 
-@catalogue.experiment(6, "A backend of the database killed in mid-COPY")
+@catalogue.experiment(6, "a backend of the database killed in mid-COPY")
 def kill_backends_in_copy(trial: Trial) -> None:
     proxy = trial.enter(TcpProxy.before(trial.dsn))
     trial.configure(dsn=proxy.through(trial.dsn))
@@ -90,7 +90,7 @@ def lock_the_readings(trial: Trial) -> None:
     outage.expect_bounded_memory()
 
 
-@catalogue.experiment(12, "Database disk full, then freed")
+@catalogue.experiment(12, "the database's disk is full, then freed")
 def fill_the_disk_of_the_database(trial: Trial) -> None:
     folder = trial.enter(sandbox.scratch_folder())
     disk = trial.enter(small_disk(folder / "disk", DISK_MEBIBYTES))

@@ -31,7 +31,7 @@ SLACK_SECONDS = 5.0
 SLOW_BYTES_PER_SECOND = 10_000
 
 
-@catalogue.experiment(7, "Database connections terminated every 200 ms")
+@catalogue.experiment(7, "database connections terminated every 200 ms")
 def terminate_connections(trial: Trial) -> None:
     terminated = 0
     with trial.under_load():
@@ -49,14 +49,14 @@ def terminate_connections(trial: Trial) -> None:
     trial.expect(acknowledged >= least, f"{least:g} messages acknowledged, not {acknowledged:g}")
 
 
-@catalogue.experiment(8, "Database black hole")
+@catalogue.experiment(8, "the database a black hole")
 def swallow_everything(trial: Trial) -> None:
     hang_with_a_spool(trial)
     retire(trial)
     hang_without_a_spool(trial)
 
 
-@catalogue.experiment(9, "Ambiguous commit: cut after COMMIT was sent and before the answer")
+@catalogue.experiment(9, "ambiguous commit: cut after COMMIT was sent and before the answer")
 def hide_commits(trial: Trial) -> None:
     commits = Commits()
     hide_some(trial, commits, spool={})
@@ -65,7 +65,7 @@ def hide_commits(trial: Trial) -> None:
     trial.expect(commits.hidden == trial.pick(4, 100), f"all hidden, not {commits.hidden}")
 
 
-@catalogue.experiment(10, "Database at 10 kB/s")
+@catalogue.experiment(10, "the database at 10 kB/s")
 def slow_the_database_down(trial: Trial) -> None:
     proxy = trial.enter(TcpProxy.before(trial.dsn))
     trial.configure(dsn=proxy.through(trial.dsn))
