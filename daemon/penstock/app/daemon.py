@@ -140,8 +140,8 @@ class Daemon:
     @property
     def _database_detail(self) -> str:
         """Why the database stores nothing; empty when it does."""
-        if self._schema.fault:
-            return self._schema.fault
+        if waiting_for := self._schema.fault or self._devices.fault:
+            return waiting_for
         if not self._store.status.connected:
             return self._store.status.detail
         if self._flow.spool is not None and not self._flow.breaker.closed:

@@ -13,7 +13,7 @@ import asyncio
 
 import structlog
 
-from penstock.errors import PoisonError, Retryable
+from penstock.errors import PenstockError, PoisonError, Refused, Retryable
 from penstock.settings.tree import Registry, Storage
 from penstock.storage.connection import Connection, connect
 from penstock.storage.queries import query
@@ -33,6 +33,8 @@ class KnownDevices:
         self._last_id = 0
         self._loaded = False
         self._failing = False
+        self.fault = ""
+        """Why none could be read yet; empty before the first attempt, and once they were."""
         self.generation = 0
         """Changes with every change of what is known."""
 
@@ -79,11 +81,18 @@ class KnownDevices:
         try:
             await self.refresh()
         except (Retryable, PoisonError) as error:
-            if not self._failing:
-                log.warning("devices_not_read", error=str(error), known=len(self))
-            self._failing = True
+            self._failed(error)
         else:
-            self._failing = False
+            self._failing, self.fault = False, ""
+
+    def _failed(self, error: PenstockError) -> None:
+        if not self._failing:
+            # Retrying does not help against a refusal.
+            tell = log.error if isinstance(error, Refused) else log.warning
+            tell("devices_not_read", error=str(error), known=len(self))
+        self._failing = True
+        if not self._loaded:
+            self.fault = f"the registered devices cannot be read: {error}"
 
     async def _read(self) -> None:
         if self._connection is None or self._connection.is_closed():

@@ -15,7 +15,7 @@ from typing import TypeVar
 import asyncpg
 import structlog
 
-from penstock.errors import FatalError
+from penstock.errors import FatalError, PoisonError
 from penstock.settings.secret import Secret
 from penstock.storage.connection import Connection, connect, transaction
 from penstock.storage.migrations import (
@@ -80,12 +80,18 @@ async def pending(
 
 @asynccontextmanager
 async def _session(dsn: Secret, answer_seconds: float) -> AsyncIterator[Connection]:
-    with judged():
-        connection = await connect(dsn, answer_seconds)
-        try:
-            yield connection
-        finally:
-            connection.terminate()
+    try:
+        with judged():
+            connection = await connect(dsn, answer_seconds)
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+    except PoisonError as error:
+        # There is no data here to blame. A trigger on DDL says so, for one.
+        raise FatalError(
+            f"the database refuses what migrating takes: {error.detail} ({error.sqlstate})"
+        ) from error
 
 
 async def _pending(connection: Connection, shipped: Sequence[Migration]) -> Sequence[Migration]:

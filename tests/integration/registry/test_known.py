@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from penstock.errors import Retryable
 from penstock.registry.known import KnownDevices
@@ -135,3 +136,18 @@ async def test_loading_waits_for_the_database() -> None:
     assert not loading.done()
     loading.cancel()
     await asyncio.gather(loading, return_exceptions=True)
+
+
+async def test_why_nothing_can_be_loaded_is_known_until_it_is(
+    known: KnownDevices, inspect: Database
+) -> None:
+    await inspect.run("alter table devices rename to hidden")
+    with capture_logs() as logs:
+        loading = asyncio.create_task(known.load())
+        await until(lambda: known.fault, "the first attempt fails")
+    assert "run `penstock migrate`" in known.fault
+    assert [(log["event"], log["log_level"]) for log in logs] == [("devices_not_read", "error")]
+
+    await inspect.run("alter table hidden rename to devices")
+    await loading
+    assert not known.fault

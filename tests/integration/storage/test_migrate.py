@@ -18,6 +18,13 @@ FIRST = Migration(1, "0001_first.sql", "create table first (a integer)")
 SECOND = Migration(2, "0002_second.sql", "create table second (a integer)")
 HALF = Migration(2, "0002_half.sql", "create table half (a integer); select 1 / 0")
 
+FORBIDDING_TRIGGER = """
+    create function forbid() returns event_trigger language plpgsql as $$
+    begin raise exception 'not without the administrator'; end $$;
+    create event trigger forbid on ddl_command_start when tag in ('CREATE TABLE')
+    execute function forbid();
+"""
+
 
 @pytest.fixture
 def dsn(database: str) -> Secret:
@@ -161,6 +168,18 @@ async def test_a_role_that_may_not_create_the_extension_is_told_who_may(
         await migrate(Secret(as_role(dsn.reveal(), role)))
 
     await inspect.run(f"drop role {role}")
+
+
+async def test_a_trigger_that_forbids_to_make_tables_is_named(
+    dsn: Secret, inspect: Database
+) -> None:
+    await inspect.run(FORBIDDING_TRIGGER)
+
+    with pytest.raises(FatalError, match=r"not without the administrator \(P0001\)"):
+        await migrate(dsn)
+
+    await inspect.run("drop event trigger forbid")
+    assert await migrate(dsn) == SHIPPED
 
 
 async def test_a_role_that_owns_nothing_may_start_on_a_migrated_database(
