@@ -12,6 +12,7 @@ from random import random
 
 import structlog
 
+from penstock.app import exhaustion
 from penstock.app.restraint import Restraint
 from penstock.backoff import Backoff
 from penstock.clock import Clock
@@ -137,7 +138,11 @@ class Flow:
 
     def accept(self, messages: Sequence[Message]) -> None:
         """Take messages in the order received."""
-        self.restraint.accept(messages)
+        try:
+            self.restraint.accept(messages)
+        except MemoryError:
+            # At once: a message that was begun would be acknowledged without its readings.
+            exhaustion.end()
 
     def connected(self, connection: int) -> None:
         """The broker accepted a connection; what was not acknowledged before, it sends again."""

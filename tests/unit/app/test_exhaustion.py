@@ -29,6 +29,29 @@ async def main():
 asyncio.run(main())
 """
 
+FLOODED = """
+import asyncio
+from types import SimpleNamespace
+from penstock.app.flow import Flow
+from penstock.clock import SystemClock
+from penstock.observability.metrics import Metrics
+from penstock.settings.tree import Route, Settings
+
+async def main():
+    clock = SystemClock()
+    settings = Settings(routes=[Route(topic="{tenant}/{device}")])
+    flow = Flow(settings, None, None, lambda *_: True, Metrics(clock), clock)
+    def exhausted(_):
+        raise MemoryError
+    flow.topics.resolve = exhausted
+    try:
+        flow.accept([SimpleNamespace(topic="t/d", payload=b"{}", packet_id=1)])
+    except MemoryError:
+        print("the source hangs up in good order, while timers go on")
+
+asyncio.run(main())
+"""
+
 
 def test_it_ends_without_waiting_for_anything_and_says_why() -> None:
     status, output = _run(EXHAUSTED.format(before=""))
@@ -43,6 +66,12 @@ def exhausted(*_):
 structlog.configure(processors=[exhausted])
 """
     assert _run(EXHAUSTED.format(before=fail_to_log)) == (EXIT_STATUS, "")
+
+
+def test_nothing_is_done_any_more_with_a_message_that_was_too_much() -> None:
+    status, output = _run(FLOODED)
+    assert status == EXIT_STATUS
+    assert "out_of_memory" in output
 
 
 async def test_a_stage_that_is_cancelled_before_it_began_leaves_no_warning() -> None:
