@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 STEPS = README.partition("## Your own broker")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", STEPS, re.DOTALL)
-INSTALL, DATABASE, CONFIG, RUN, SEND, DIAGNOSE, SECURE, LOGIN = (text for _, text in BLOCKS)
+INSTALL, DATABASE, CONFIG, RUN, SEND, DIAGNOSE, SECURE, LOGIN, SPOOL = (text for _, text in BLOCKS)
 
 
 class Place:
@@ -47,6 +47,7 @@ class Place:
             "role penstock": f"role {name}",
             "database penstock owner penstock": f"database {name} owner {name}",
             "\\connect penstock": f"\\connect {name}",
+            "/var/lib/penstock": str(folder),
             "/etc/mosquitto": str(self.mosquitto),
             "config/mosquitto": str(ROOT / "config" / "mosquitto"),
             "sudo systemctl restart mosquitto\n": "",
@@ -122,7 +123,7 @@ def test_a_broker_that_asks_for_a_password_lets_in_whom_the_text_names(place: Pl
     with sandbox.Broker(place.folder / "broker", lines=lines) as broker:
         config = re.sub(r"mqtt://\S+", broker.url, config)
         (place.folder / "penstock.yaml").write_text(
-            config.replace("\nroutes:", f"\n{LOGIN}routes:")
+            config.replace("\nroutes:", f"\n{LOGIN}routes:") + place.text(SPOOL)
         )
         _, secret = re.findall(r"mosquitto_passwd -b \S+ (acme) (\S+)", SECURE)[0]
         with running(place, run):
@@ -133,6 +134,7 @@ def test_a_broker_that_asks_for_a_password_lets_in_whom_the_text_names(place: Pl
             place.shell(publish)
             wait_until(lambda: "boiler-1" in place.shell(f"psql{select}"), "the reading is there")
             assert "other" not in place.shell(f"psql{select}")
+            assert (place.folder / "spool.db").exists()
 
 
 def test_the_simulator_finds_every_reading_in_your_own_database(place: Place) -> None:
