@@ -59,6 +59,7 @@ async def migrate(
     async with _session(dsn, answer_seconds) as connection:
         if not await _pending(connection, shipped):
             return done
+        _require_unicode(connection)
         await _while_answering(dsn, answer_seconds, _create_extension(connection))
         while name := await _while_answering(dsn, answer_seconds, _apply_next(connection, shipped)):
             log.info("migration_applied", name=name)
@@ -146,6 +147,16 @@ async def _apply(connection: Connection, migration: Migration) -> None:
             raise
         raise FatalError(f"migration {migration.name} failed: {error}") from error
     await connection.execute(query("record_migration"), *migration[:2], migration.checksum)
+
+
+def _require_unicode(connection: Connection) -> None:
+    """A name that the database cannot spell could be neither stored nor dead-lettered."""
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise FatalError(
+            f"the database is encoded in {encoding}, and names and texts may be of any script. "
+            "Create another one: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 async def _create_extension(connection: Connection) -> None:

@@ -1,12 +1,15 @@
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from penstock import sandbox
 from penstock.errors import FatalError, Retryable
+from penstock.sandbox.databases import execute
 from penstock.settings.secret import Secret
 from penstock.storage.migrate import migrate, pending
 from penstock.storage.migrations import Migration, shipped_migrations
@@ -45,6 +48,19 @@ async def tables(inspect: Database) -> list[str]:
         " and relkind = 'r' order by 1"
     )
     return [name for (name,) in rows]
+
+
+async def test_a_database_that_cannot_spell_every_name_is_refused(server_dsn: str) -> None:
+    name = f"penstock_latin_{secrets.token_hex(4)}"
+    execute(
+        server_dsn,
+        f"create database {name} encoding 'LATIN1' locale 'C' template template0",
+    )
+    try:
+        with pytest.raises(FatalError, match="encoded in LATIN1"):
+            await migrate(Secret(urlsplit(server_dsn)._replace(path=f"/{name}").geturl()))
+    finally:
+        sandbox.drop_database(server_dsn, name)
 
 
 async def test_an_empty_database_gets_everything_and_then_nothing(
