@@ -27,6 +27,16 @@ class Incoming(NamedTuple):
     """The beginning of a packet that is not complete yet."""
 
 
+def lone_puback(data: bytes) -> int | None:
+    """The packet id, when the broker sent one PUBACK without a reason and nothing else.
+
+    That is what a connection with little traffic reads, and thousands of those add up.
+    """
+    if len(data) == _PUBACK_BYTES and data[0] == _PUBACK and data[1] == _PUBACK_BYTES - 2:
+        return data[2] << 8 | data[3]
+    return None
+
+
 def parse(data: bytes) -> Incoming:
     """Take whole packets off the start of `data`.
 

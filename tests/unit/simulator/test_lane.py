@@ -37,7 +37,7 @@ def ids_of(data: bytes | memoryview) -> list[int]:
 
 
 def acknowledge(lane: Lane, *ids: int) -> None:
-    lane.acknowledge(np.array(ids, dtype=np.int64))
+    lane.acknowledge(np.array(ids, dtype=np.int64), 7)
 
 
 def test_no_more_is_sent_than_the_broker_takes() -> None:
@@ -70,7 +70,7 @@ def test_acknowledgements_of_what_is_not_in_flight_are_ignored() -> None:
 def test_a_refused_message_is_settled_and_counted() -> None:
     lane = lane_with()
     lane.take(2, 1)
-    lane.refuse(np.array([1]))
+    lane.refuse(np.array([1]), 7)
     assert (lane.refused, lane.waiting) == (1, 1)
     assert lane.ledger.outcome.tolist() == [REFUSED, WAITING]
 
@@ -121,8 +121,8 @@ def test_at_qos_0_nothing_waits_and_nothing_is_repeated() -> None:
 def test_ids_in_flight_are_never_reused(data: st.DataObject) -> None:
     lane = lane_with(window=65_535)
     lane.ledger.append(65_500, 0)
-    lane.ledger.outcome[:] = ACKNOWLEDGED
-    lane.acknowledge(np.array([], dtype=np.int64))
+
+    lane.acknowledge(np.arange(1, 65_501), 7)
     in_flight: set[int] = set()
     for _ in range(20):
         sent = ids_of(lane.take(data.draw(st.integers(1, min(30, lane.room))), 1))
