@@ -1,8 +1,11 @@
 """The account of a run: what was sent, what was stored, and what does not add up."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
+import numpy as np
+
+from penstock_simulator.fleet import Numbers
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -11,12 +14,32 @@ class Latency(msgspec.Struct, frozen=True):
     p50: float | None
     p99: float | None
 
+    @classmethod
+    def of(cls, waits_us: Numbers) -> Self:
+        """The percentiles of some waits; empty when there are none."""
+        if not len(waits_us):
+            return cls(None, None)
+        p50, p99 = np.percentile(waits_us / 1_000, [50, 99])
+        return cls(round(float(p50), 3), round(float(p99), 3))
+
+
+class TenantAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """One tenant's part of an account; every count is as in `Account`."""
+
+    published: int
+    acknowledged: int
+    expected_readings: int
+    stored_readings: int
+    lost: int
+    dead_lettered: int
+    """Messages that had to be refused and were."""
+
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What the oracle found. Counts are of messages or of readings, as each says."""
 
     published: int
-    """Messages sent, each counted once however often it was sent."""
+    """Messages sent, each counted once however often MQTT sent it."""
     acknowledged: int
     """Messages that the broker acknowledged; none at QoS 0."""
     expected_readings: int
@@ -47,6 +70,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     messages_per_second: float
     """Stored and dead-lettered messages, from the first sent to the last committed."""
     readings_per_second: float
+    restamped: int = 0
+    """Rows beyond the first for the same reading, where readings carry no time of their own and are
+    stamped on receipt: allowed after a crash."""
+    tenants: dict[str, TenantAccount] = {}
+    """The part of each tenant."""
 
     INVARIANTS: ClassVar[tuple[str, ...]] = (
         "lost",
