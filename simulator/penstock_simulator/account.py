@@ -1,5 +1,7 @@
 """The account of a run: what was sent, what was stored, and what does not add up."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -9,7 +11,11 @@ from penstock_simulator.fleet import Numbers
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """From a message handed to the publisher's socket to its commit in the database, in ms."""
+    """From when a message was due to its commit in the database, in ms.
+
+    A message is due when the schedule says, however late it was sent (no coordinated omission); in
+    a run without one, when it was handed to the publisher's socket.
+    """
 
     p50: float | None
     p99: float | None
@@ -103,6 +109,33 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         return {name: everything[name] for name in _REPORTED}
 
 
+def combined(accounts: Sequence[Account], latency: Latency) -> Account:
+    """The account of several fleets of one run, with the latency of all of their messages.
+
+    Tenants of the same name are one.
+    """
+    counts: dict[str, Any] = {name: sum(getattr(a, name) for a in accounts) for name in _COUNTS}
+    letters: Counter[str] = Counter()
+    tenants: dict[str, TenantAccount] = {}
+    for account in accounts:
+        letters.update(account.dead_lettered)
+        for name, tenant in account.tenants.items():
+            tenants[name] = _added(tenants[name], tenant) if name in tenants else tenant
+    return Account(
+        **counts, dead_lettered=dict(sorted(letters.items())), latency_ms=latency, tenants=tenants
+    )
+
+
+def _added(one: TenantAccount, other: TenantAccount) -> TenantAccount:
+    fields = TenantAccount.__struct_fields__
+    return TenantAccount(**{name: getattr(one, name) + getattr(other, name) for name in fields})
+
+
+_COUNTS = tuple(
+    name
+    for name in Account.__struct_fields__
+    if name not in ("dead_lettered", "latency_ms", "tenants")
+)
 _REPORTED = (
     "published",
     "acknowledged",

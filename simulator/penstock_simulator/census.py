@@ -19,6 +19,7 @@ class Census:
     """The numbering of a ledger's messages."""
 
     def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
         self._fleet = ledger.fleet
         lanes = range(self._fleet.lanes)
         self._lanes = [ledger.lanes.get(number, LaneLedger()) for number in lanes]
@@ -54,9 +55,14 @@ class Census:
             ).tolist()
         ]
 
-    def sent_us(self) -> Numbers:
-        """When each message was first sent."""
-        return np.concatenate([lane.sent_us[self._fresh_slots(lane)] for lane in self._lanes])
+    def due_us(self) -> Numbers:
+        """When each message should have been sent first, which is when it was if nobody said."""
+        times = [
+            self._ledger.due_us(number)[self._fresh_slots(self._lanes[number])]
+            for number in range(self._fleet.lanes)
+            if number in self._ledger.lanes
+        ]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *times])
 
     def tenants(self) -> Numbers:
         """The number of each message's tenant."""

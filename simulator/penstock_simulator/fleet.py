@@ -10,16 +10,15 @@ A *lane* is one MQTT connection: device d publishes over lane d mod `lanes`, so 
 devices is a connection for each. Names carry the seed, so rows of this run are known among others.
 """
 
-from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import msgspec
 from msgspec import Meta
 
 from penstock_simulator.clocks import Clock, grain_us
-from penstock_simulator.devices import DeviceType, Metric, metrics_of, stem_of
-from penstock_simulator.forms import NumberForm
-from penstock_simulator.signals import NUMBERED, Numbered, Numbers
+from penstock_simulator.devices import DeviceType, Metric, stem_of
+from penstock_simulator.reported import UNTIMED, Shape, reported_metrics
+from penstock_simulator.signals import Numbers
 
 __all__ = ["TELEMETRY", "AbuseWeights", "Count", "Fleet", "Numbers", "Series", "Shape", "step_for"]
 
@@ -28,15 +27,10 @@ Weight = Annotated[int, Meta(ge=0)]
 Every = Annotated[int, Meta(ge=0)]
 """One of so many; 0 for none, and never 1."""
 
-Shape = Literal["envelope", "detailed", "list", "readings", "flat", "scalar", "quoted"]
-"""How readings are written; see `shapes`."""
-
-UNTIMED = frozenset({"scalar", "quoted"})
 TELEMETRY = "devices/{tenant}/{device}/telemetry"
 _UNLIMITED_RATE = 100_000.0
 """Messages a second by which timestamps advance when the run has no rate of its own."""
-_EXACT = 2**53
-"""Integers below are exact as doubles."""
+_ROUNDING = 1e-6
 
 
 class Series(NamedTuple):
@@ -162,7 +156,7 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     @property
     def reported(self) -> tuple[Metric, ...]:
         """What every device reports, in the order of the payload."""
-        return _reported(self.type, self.metrics, self.shape)
+        return reported_metrics(self.type, self.metrics, self.shape)
 
     @property
     def metric_names(self) -> tuple[str, ...]:
@@ -230,31 +224,17 @@ def step_for(
 ) -> int:
     """Microseconds between two readings of one of `size` devices, at `rate` messages/s in all.
 
-    A rate of 0 is unlimited. `readings` are those in a message; the step is a multiple of `grain`.
+    A rate of 0 is unlimited. `readings` are those in a message; the step is a multiple of `grain`,
+    and rather too short than too long, lest timestamps run ahead of the time.
+
+    Raises:
+        ValueError: readings follow each other faster than a clock of that grain can tell.
     """
     rate = rate or _UNLIMITED_RATE
     for every in (malformed_every, repeat_every):
         if every:
             rate *= 1 - 1 / every
-    return max(1, round(size * 1_000_000 / rate / readings / grain)) * grain
-
-
-@cache
-def _reported(kind: DeviceType, count: int, shape: Shape) -> tuple[Metric, ...]:
-    metrics = metrics_of(kind, count)
-    if shape not in UNTIMED:
-        return metrics
-    padded = shape == "scalar"
-    return tuple(_numbered(m) for m in metrics if _can_be_numbered(m, padded=padded))
-
-
-def _numbered(metric: Metric) -> Metric:
-    return metric._replace(signal=Numbered(metric.signal), decimals=metric.decimals + 8)
-
-
-def _can_be_numbered(metric: Metric, *, padded: bool) -> bool:
-    signal = metric.signal
-    if metric.words or metric.boolean or max(signal.high + 1, -signal.low) * NUMBERED >= _EXACT:
-        return False
-    form = _numbered(metric).form
-    return padded or not (isinstance(form, NumberForm) and form.padded)
+    grains = int(size * 1_000_000 / rate / readings / grain + _ROUNDING)
+    if not grains and grain > 1:
+        raise ValueError(f"at that rate, a clock that counts {grain} µs stands still")
+    return max(1, grains) * grain

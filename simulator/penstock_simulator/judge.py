@@ -85,10 +85,10 @@ class Judge:
         self._committed_us[stored] = committed_us[at]
 
     def waits(self, since_us: int = 0, until_us: int = LATEST_US) -> Numbers:
-        """From sent to committed in µs, for stored messages that were sent in a span of time."""
-        sent_us = self._census.sent_us()
-        chosen = (self._committed_us > 0) & (sent_us >= since_us) & (sent_us < until_us)
-        waits: Numbers = self._committed_us[chosen] - sent_us[chosen]
+        """From due to committed in µs, for stored messages that were due in a span of time."""
+        due_us = self._census.due_us()
+        chosen = (self._committed_us > 0) & (due_us >= since_us) & (due_us < until_us)
+        waits: Numbers = self._committed_us[chosen] - due_us[chosen]
         return waits
 
     def latency(self, since_us: int = 0, until_us: int = LATEST_US) -> Latency:

@@ -2,10 +2,13 @@
 
 from hypothesis import strategies as st
 
-from penstock_simulator.fleet import AbuseWeights, Fleet
+from penstock_simulator.clocks import Clock, grain_us
+from penstock_simulator.devices import DeviceType
+from penstock_simulator.fleet import AbuseWeights, Fleet, Shape
 
-SHAPES = ("envelope", "detailed", "list", "readings", "flat", "scalar", "quoted")
-TYPES = ("environment", "power_meter", "pump", "gateway", "vehicle")
+CLOCKS: tuple[Clock, ...] = ("us", "ms", "s", "ns", "iso")
+SHAPES: tuple[Shape, ...] = ("envelope", "detailed", "list", "readings", "flat", "scalar", "quoted")
+TYPES: tuple[DeviceType, ...] = ("environment", "power_meter", "pump", "gateway", "vehicle")
 WEIGHTS = st.integers(0, 3)
 
 
@@ -16,8 +19,9 @@ def fleets(draw: st.DrawFn) -> Fleet:
     shape = draw(st.sampled_from(SHAPES))
     untimed = shape in ("scalar", "quoted")
     every = st.sampled_from([0, 2, 3, 20])
-    return Fleet.at_rate(
-        draw(st.integers(1, 100_000)),
+    clock = draw(st.sampled_from(CLOCKS))
+    step_us = draw(st.integers(1, 10_000_000 // grain_us(clock))) * grain_us(clock)
+    return Fleet(
         seed=draw(st.integers(0, 0xFFFFFFFF)),
         start_us=draw(st.integers(1_600_000_000_000_000, 2_000_000_000_000_000)),
         type=draw(st.sampled_from(TYPES)),
@@ -28,8 +32,9 @@ def fleets(draw: st.DrawFn) -> Fleet:
         lanes=draw(st.integers(1, tenants * devices)),
         shape=shape,
         batch=draw(st.integers(1, 5)) if shape in ("list", "readings") else 1,
-        clock=draw(st.sampled_from(["us", "ms", "s", "ns", "iso"])),
-        jitter_us=draw(st.sampled_from([0, 7, 1_000_000])),
+        clock=clock,
+        step_us=step_us,
+        jitter_us=draw(st.integers(0, step_us - 1)),
         skew_us=draw(st.sampled_from([0, 60_000_000])),
         late_every=draw(every),
         repeat_every=draw(every),

@@ -8,12 +8,20 @@ state: even a counter is computed and not counted.
 
 from penstock_simulator.signals.counters import Battery, Counter
 from penstock_simulator.signals.moment import Moment, Numbers, Raw, Signal
-from penstock_simulator.signals.related import NUMBERED, Gated, Numbered, Opposed, Product
+from penstock_simulator.signals.related import (
+    NUMBERED,
+    NUMBERED_DIGITS,
+    Gated,
+    Numbered,
+    Opposed,
+    Product,
+)
 from penstock_simulator.signals.steps import Steps, Switch
 from penstock_simulator.signals.waves import Drift, Wave
 
 __all__ = [
     "NUMBERED",
+    "NUMBERED_DIGITS",
     "Battery",
     "Counter",
     "Drift",

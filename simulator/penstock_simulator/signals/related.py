@@ -5,6 +5,7 @@ from typing import NamedTuple
 from penstock_simulator.identity import bits
 from penstock_simulator.signals.moment import Moment, Raw, Signal, series_keys, spread
 
+NUMBERED_DIGITS = 8
 NUMBERED = 10**8
 """How many readings of one series have different numbers."""
 

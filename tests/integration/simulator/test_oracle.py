@@ -15,7 +15,9 @@ from penstock_simulator.account import Account
 from penstock_simulator.fleet import AbuseWeights, Fleet
 from penstock_simulator.ledger import ACKNOWLEDGED, WAITING, LaneLedger, Ledger
 from penstock_simulator.oracle import OracleError, verify
+from penstock_simulator.pace import Steady
 from penstock_simulator.packets import LaneEncoder
+from penstock_simulator.schedule import Schedule
 from tests.support.simulated import packets_of, samples_of
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -235,6 +237,20 @@ async def test_latency_is_from_sending_to_commit(verdict: Verdict, connection: C
     assert latency.p50 is not None
     assert latency.p99 is not None
     assert 0 < latency.p50 <= latency.p99 < 600_000
+
+
+async def test_latency_counts_from_when_a_message_was_due(
+    schema: str, connection: Connection, ledger: Ledger
+) -> None:
+    if await connection.fetchval("show track_commit_timestamp") != "on":
+        pytest.skip("this server keeps no commit timestamps")
+    sent_us = ledger.span_us[0]
+    for lane in ledger.lanes.values():
+        lane.started_us = sent_us - 3_600_000_000
+    schedule = Schedule(seed=1, lanes=FLEET.lanes, pace=Steady(1_000.0))
+    latency = (await verify(schema, ledger._replace(schedule=schedule))).latency_ms
+    assert latency.p50 is not None
+    assert latency.p50 > 3_500_000
 
 
 async def test_other_data_in_the_database_is_let_be(

@@ -63,7 +63,7 @@ def test_the_step_follows_from_the_rate(rate: float, malformed_every: int, step_
         ({"repeat_every": 2, "malformed_every": 2}, 240_000),
         ({"shape": "list", "batch": 10}, 6_000),
         ({"shape": "scalar", "topic": TELLING, "metrics": 3}, 180_000),
-        ({"clock": "s"}, 1_000_000),
+        ({"clock": "ms", "devices": 41}, 61_000),
         ({"jitter_us": 60_000}, 60_000),
     ],
 )
@@ -93,3 +93,8 @@ def test_fields_that_contradict_each_other_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=fault):
         Fleet(**{"seed": 1, "start_us": 0, "step_us": 1, **fields})  # type: ignore[arg-type]
+
+
+def test_a_clock_that_would_stand_still_is_refused() -> None:
+    with pytest.raises(ValueError, match="stands still"):
+        Fleet.at_rate(2_000, seed=1, start_us=0, clock="s")
