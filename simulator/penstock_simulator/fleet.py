@@ -92,7 +92,8 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     late_every: Every = 0
     """One of so many messages of a device is late: the rest of so many go before it."""
     repeat_every: Every = 0
-    """One of so many well-formed messages is one of the others again, under a new packet id."""
+    """One of so many well-formed messages is one of the others again, under a new packet id. Where
+    readings carry no time, both are stored."""
     malformed_every: Every = 0
     """One of so many messages is abuse."""
     abuse: AbuseWeights = AbuseWeights()

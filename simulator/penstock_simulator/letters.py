@@ -14,6 +14,10 @@ _UNITS_US = ((10**11, 1_000_000), (10**14, 1_000), (10**17, 1))
 """Epoch numbers below the first are of so many µs; others are nanoseconds."""
 
 
+_OTHER_MAKE = (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
+"""What comes of reading a payload that is not of the shape that it seems to have."""
+
+
 class Letter(NamedTuple):
     """A dead letter as the database has it."""
 
@@ -49,7 +53,7 @@ class LetterReader:
         try:
             payload = msgspec.json.decode(letter.payload)
             return device, list(self._readings(payload, letter))
-        except (ValueError, RecursionError, OverflowError):
+        except (msgspec.MsgspecError, *_OTHER_MAKE):
             return _NOBODY, []
 
     def _readings(self, payload: Any, letter: Letter) -> Iterator[Refused]:

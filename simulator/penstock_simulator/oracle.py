@@ -21,7 +21,7 @@ from penstock_simulator.ledger import Ledger
 from penstock_simulator.letters import Letter
 from penstock_simulator.rows import Rows
 
-_LETTERS_AT_ONCE = 200
+_LETTERS_AT_ONCE = 50
 _TEXTS_AT_ONCE = 10_000
 _CONNECT_SECONDS = 10.0
 
@@ -42,7 +42,7 @@ select series_id, (extract(epoch from ts) * 1000000)::bigint as ts_us, value,
 from readings_text where series_id = any($1::integer[])
 """
 _LETTERS = """
-select reason, substring(payload for 65536) as payload, device, topic
+select reason, substring(payload for 262144) as payload, device, topic
 from dead_letters
 where tenant like '%' || $1 or device like '%' || $1 or position($2::bytea in payload) > 0
 """

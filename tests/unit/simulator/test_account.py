@@ -61,6 +61,14 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on() -> None:
     assert report["dead_lettered"] == {"malformed": 5}
 
 
+def test_what_is_allowed_after_a_crash_is_told_but_is_no_fault() -> None:
+    account = msgspec.structs.replace(GOOD, restamped=4, repeated_dead_letters=7)
+    assert account.holds
+    assert "allowed after a crash" not in printed(GOOD)
+    assert "readings stamped on receipt twice" in printed(account)
+    assert "repeated dead letters" in printed(account)
+
+
 def test_an_unknown_latency_is_said_in_words() -> None:
     account = msgspec.structs.replace(GOOD, latency_ms=Latency(None, None))
     assert "the database keeps no commit times" in printed(account)
