@@ -23,7 +23,7 @@ class Lane:
     Args:
         fleet: what is published.
         number: which lane of it.
-        block_slots: how many packets are encoded at a time, and held until they are sent.
+        block_slots: how many packets at least are encoded at a time.
     """
 
     def __init__(self, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> None:
@@ -31,9 +31,8 @@ class Lane:
         self.ledger = LaneLedger()
         self.refused = 0
         """Messages that the broker answered with a reason of failure."""
-        self._fleet = fleet
+        self._encoder = LaneEncoder(fleet, number)
         self._block_slots = block_slots
-        self._encoder: LaneEncoder | None = None
         self._at_least_once = fleet.qos > 0
         self._window = PACKET_IDS
         self._cursor = 0
@@ -62,13 +61,21 @@ class Lane:
             return PACKET_IDS
         return self._window - (self._cursor - self._oldest)
 
-    def connected(self, receive_maximum: int) -> None:
-        """Start over on a new connection, with what was not acknowledged on the one before.
+    @property
+    def empty(self) -> bool:
+        """Whether the next new packet has not been encoded yet."""
+        return self._block is None or self.sent >= self._block.stop
 
-        The first block is encoded now, so that the first message is not late for it.
-        """
-        if self._block is None:
-            self._encode_block()
+    def block_size(self, count: int) -> int:
+        """How many slots to encode at once when `count` are due."""
+        return max(self._block_slots, min(count, MOST_BLOCK_SLOTS))
+
+    def stock(self, block: Block) -> None:
+        """Hand over the next new packets, encoded elsewhere; they begin at slot `sent`."""
+        self._block = block
+
+    def connected(self, receive_maximum: int) -> None:
+        """Start over on a new connection, with what was not acknowledged on the one before."""
         self._window = min(receive_maximum, PACKET_IDS)
         if self._at_least_once:
             self._cursor = self._oldest
@@ -79,7 +86,7 @@ class Lane:
         stop = min(self.sent, start + min(self.room, _REPEAT_SLOTS))
         if stop <= start:
             return b""
-        block = self._open_encoder().block(start, stop, duplicate=True)
+        block = self._encoder.block(start, stop, duplicate=True)
         self._cursor = stop
         pending = np.flatnonzero(self.ledger.outcome[start:stop] == WAITING) + start
         return b"".join(block.cut(slot, slot + 1) for slot in pending.tolist())
@@ -91,7 +98,8 @@ class Lane:
         """
         block = self._block
         if block is None or not block.first <= self._cursor < block.stop:
-            block = self._encode_block()
+            stop = self._cursor + self.block_size(count)
+            block = self._block = self._encoder.block(self._cursor, stop)
         start = self._cursor
         stop = min(start + count, block.stop)
         self._cursor = stop
@@ -114,17 +122,6 @@ class Lane:
     def refuse(self, packet_ids: Numbers, now_us: int) -> None:
         """Note that the broker answered with a reason of failure; they are not sent again."""
         self.refused += self._settle(packet_ids, REFUSED, now_us)
-
-    def _encode_block(self) -> Block:
-        encoder = self._open_encoder()
-        self._block = block = encoder.block(self._cursor, self._cursor + self._block_slots)
-        return block
-
-    def _open_encoder(self) -> LaneEncoder:
-        """The encoder, made when it is first needed: thousands at once would hold up the rest."""
-        if self._encoder is None:
-            self._encoder = LaneEncoder(self._fleet, self.number)
-        return self._encoder
 
     def _settle(self, packet_ids: Numbers, outcome: int, now_us: int) -> int:
         if not len(packet_ids):

@@ -23,14 +23,18 @@ from penstock_simulator.lane import MOST_BLOCK_SLOTS, Lane
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.life import Life
 from penstock_simulator.pace import Pace, Steady
+from penstock_simulator.packets import encoder_of
 from penstock_simulator.schedule import Schedule
+from penstock_simulator.stock import stock_up
 
 _TICK_SECONDS = 0.002
 _DRAIN_TICK_SECONDS = 0.02
 _FULL_PATIENCE_SECONDS = 10.0
-_LEAST_BLOCK_SLOTS = 8
-_ALL_BLOCK_SLOTS = 262_144
-"""Slots that all lanes together hold encoded."""
+_LEAST_BLOCK_SLOTS = 4
+_ALL_BLOCK_SLOTS = 65_536
+"""Slots that all lanes together hold encoded, about."""
+_AHEAD_SECONDS = 0.02
+_AHEAD_TICKS = 5
 
 Allowance = Callable[[], int]
 """How many messages may have been published by now, in all lanes together."""
@@ -87,6 +91,8 @@ class Publisher:
         self._started_at = 0.0
         self._place = NO_LIMIT
         self._publishing = False
+        self._ticks = 0
+        self._encoder = encoder_of(fleet)
         self.started = asyncio.Event()
         """Set when the schedule begins."""
         self.effort: Effort | None = None
@@ -199,22 +205,34 @@ class Publisher:
             return
         if self.effort is not None:
             self.effort.look()
-        self._place = self._current_place()
+        elapsed = asyncio.get_running_loop().time() - self._started_at
+        place = self._agenda.place_at(elapsed)
+        self._place = place if self._allowance is None else min(place, self._allowance() - 1)
         ready = self._agenda.ready(self._place)
         if len(ready):
             self._pump(ready)
+        self._ticks += 1
+        if self._schedule is not None and self._ticks % _AHEAD_TICKS == 0:
+            place = self._agenda.place_at(elapsed + _AHEAD_SECONDS)
+            self._stock_up(self._agenda.ready(place), place)
 
-    def _current_place(self) -> float:
-        elapsed = asyncio.get_running_loop().time() - self._started_at
-        place = self._agenda.place_at(elapsed)
-        return place if self._allowance is None else min(place, self._allowance() - 1)
+    def _stock_up(self, which: Numbers, place: float) -> None:
+        if len(which):
+            due = self._agenda.due_slots(which, place).tolist()
+            stock_up(self._encoder, [self._lanes[lane] for lane in which.tolist()], due)
 
     def _wake(self, which: int) -> None:
         """Go on with a lane that could not send what it should have, or has to send it again."""
-        if self._agenda.is_held(which) or self._lanes[which].to_repeat:
+        lane, held = self._lanes[which], self._agenda.is_held(which)
+        if held and lane.empty:
+            # The next tick sends it, having encoded it together with others.
+            self._agenda.resume(np.array([which]), np.array([lane.sent]))
+        if lane.to_repeat or (held and not lane.empty):
             self._pump(np.array([which]))
 
     def _pump(self, ready: Numbers) -> None:
+        if self._publishing:
+            self._stock_up(ready, self._place)
         now_us = time.time_ns() // 1_000
         due = self._agenda.due_slots(ready, self._place).tolist()
         resumed: list[int] = []

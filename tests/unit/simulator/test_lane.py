@@ -59,6 +59,37 @@ def test_an_acknowledgement_out_of_order_is_noted_but_frees_no_older_slot() -> N
     assert lane.ledger.outcome.tolist() == [ACKNOWLEDGED] * 3 + [WAITING] * 2
 
 
+@given(st.lists(st.integers(1, WINDOW + 5)), st.booleans())
+def test_one_acknowledgement_at_a_time_is_as_good_as_many(ids: list[int], again: bool) -> None:
+    many, singly = lane_with(), lane_with()
+    for lane in (many, singly):
+        lane.take(WINDOW, 1)
+        if again:
+            lane.connected(WINDOW)
+    acknowledge(many, *dict.fromkeys(ids))
+    for packet_id in ids:
+        singly.acknowledge_one(packet_id, 7)
+    assert singly.ledger.outcome.tolist() == many.ledger.outcome.tolist()
+    assert singly.ledger.answered_us.tolist() == many.ledger.answered_us.tolist()
+    assert (singly.waiting, singly.room, singly.to_repeat) == (
+        many.waiting,
+        many.room,
+        many.to_repeat,
+    )
+
+
+def test_the_time_of_the_first_answer_is_kept() -> None:
+    lane = lane_with()
+    lane.take(3, 1)
+    lane.acknowledge(np.array([2]), 50)
+    lane.acknowledge(np.array([2]), 60)
+    lane.acknowledge_one(2, 70)
+    lane.refuse(np.array([2]), 80)
+    assert lane.ledger.answered_us.tolist() == [0, 50, 0]
+    assert lane.ledger.outcome.tolist() == [WAITING, ACKNOWLEDGED, WAITING]
+    assert lane.refused == 0
+
+
 def test_acknowledgements_of_what_is_not_in_flight_are_ignored() -> None:
     lane = lane_with()
     lane.take(2, 1)
