@@ -69,6 +69,10 @@ def subscriber(url: str, prefix: str, *, qos: int = 1) -> Iterator[set[bytes]]:
         client.loop_stop()
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def until(condition: object, what: str) -> None:
     assert callable(condition)
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -241,7 +245,7 @@ async def test_the_limit_of_open_files_is_raised_as_far_as_needed(
     mqtt_url: str, topic_prefix: str
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = len(list(Path("/proc/self/fd").iterdir())) + 5
+    few = open_files() + 5
     resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
     try:
         publisher = Publisher(mqtt_url, fleet_with(topic_prefix, lanes=12), rate=1_000)
