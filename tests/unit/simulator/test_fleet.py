@@ -61,6 +61,7 @@ def test_the_step_follows_from_the_rate(rate: float, malformed_every: int, step_
     [
         ({}, 60_000),
         ({"repeat_every": 2, "malformed_every": 2}, 240_000),
+        ({"repeat_every": 3}, 90_000),
         ({"shape": "list", "batch": 10}, 6_000),
         ({"shape": "scalar", "topic": TELLING, "metrics": 3}, 180_000),
         ({"clock": "ms", "devices": 41}, 61_000),

@@ -1,10 +1,12 @@
 """The numbering of a run goes both ways."""
 
+import msgspec
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock_simulator import numbering
+from penstock_simulator.clocks import grain_us
 from penstock_simulator.fleet import Fleet
 from penstock_simulator.timing import sequences, timestamp_us, timestamps_us
 from tests.support.fleets import fleets
@@ -101,3 +103,20 @@ def test_clocks_are_wrong_and_readings_jitter_by_no_more_than_was_asked_for(flee
     first = timestamps_us(fleet, devices, np.zeros_like(devices))
     second = timestamps_us(fleet, devices, np.ones_like(devices))
     assert (np.abs(second - first - fleet.step_us) <= fleet.jitter_us).all()
+
+
+@given(fleets(), st.data())
+def test_no_reading_is_sent_before_it_is_taken(fleet: Fleet, data: st.DataObject) -> None:
+    steady = msgspec.structs.replace(fleet, jitter_us=0, skew_us=0)
+    lane = data.draw(st.integers(0, fleet.lanes - 1))
+    fresh = np.arange(SLOTS)
+    device, message = numbering.places(steady, np.array(lane), numbering.fresh_slots(steady, fresh))
+    turn = fresh // numbering.lane_sizes(steady, np.array(lane))
+    last = message // fleet.variants * fleet.batch + fleet.batch - 1
+    taken_us = timestamps_us(steady, device, last)
+    interval_us = fleet.step_us * fleet.batch
+    sent_us = fleet.start_us + turn // fleet.variants * interval_us
+    sent_us += device * fleet.step_us // fleet.size
+    assert (taken_us <= sent_us + interval_us * (fleet.variants > 1)).all()
+    late_us = interval_us * (fleet.late_every + fleet.variants - 1) + 2 * grain_us(fleet.clock)
+    assert (taken_us >= sent_us - late_us).all()

@@ -119,6 +119,11 @@ def test_a_set_point_stays_and_jumps() -> None:
     assert 0 < changes < 100
 
 
+def test_a_signal_strength_stays_but_for_its_noise() -> None:
+    strength = course("gateway", "rssi", step_us=1_000, count=1_000)
+    assert len(set(strength.tolist())) == 7
+
+
 def test_a_counter_counts_and_wraps_at_32_bits() -> None:
     volume = course("pump", "volume", step_us=10**9)
     rises = set(np.diff(volume).tolist())
