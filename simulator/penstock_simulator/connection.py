@@ -41,7 +41,7 @@ class Connection(asyncio.Protocol):
     Args:
         lane: what it carries.
         login: how it presents itself.
-        let_in: called when the broker has let it in.
+        count: told 1 when the broker has let it in, and -1 when that is over.
         wake: called when it has read something or can write again.
         deaf: where it enters itself when it has stopped reading until `listen`.
     """
@@ -51,7 +51,7 @@ class Connection(asyncio.Protocol):
         lane: Lane,
         login: Login,
         *,
-        let_in: Callable[[], None],
+        count: Callable[[int], None],
         wake: Callable[[], None],
         deaf: "list[Connection]",
     ) -> None:
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         """Whether the socket takes no more for now."""
         self._lane = lane
         self._login = login
-        self._let_in = let_in
+        self._count = count
         self._wake = wake
         self._deaf = deaf
         self._loop = loop
@@ -91,6 +91,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a protocol's method
         self._transport = None
+        if self.accepted:
+            self._count(-1)
         if not self.done.done():
             self.done.set_result(None)
 
@@ -108,15 +110,16 @@ class Connection(asyncio.Protocol):
             self._lane.acknowledge_one(packet_id, time.time_ns() // 1_000)
         else:
             self._take_in(data)
-        if self._lane.waiting and self.accepted and self._transport is not None:
-            self._transport.pause_reading()
+        transport = self._transport
+        if self._lane.waiting and self.accepted and transport and not transport.is_closing():
+            transport.pause_reading()
             self._deaf.append(self)
         self._wake()
 
     def pump(self, due: int, now_us: int) -> bool:
         """Send what has to be repeated, then up to `due` new messages; tell whether all went."""
         transport = self._transport
-        if transport is None or not self.accepted:
+        if transport is None or not self.accepted or transport.is_closing():
             return False
         lane = self._lane
         while lane.to_repeat and lane.room > 0 and not self.blocked:
@@ -130,12 +133,12 @@ class Connection(asyncio.Protocol):
 
     def listen(self) -> None:
         """Read what the broker has sent in the meantime."""
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def ping(self) -> None:
         """Ask the broker for a sign of life."""
-        if self._transport is not None and self.accepted:
+        if self._transport is not None and self.accepted and not self._transport.is_closing():
             self._transport.write(mqtt5.PingReqPacket().write())
 
     def abort(self) -> None:
@@ -150,7 +153,7 @@ class Connection(asyncio.Protocol):
         answer that is under way would meet a closed socket, and TCP would throw away what the
         broker has not read (RFC 9293 §3.10.7.1).
         """
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(mqtt5.DisconnectPacket(session_expiry_interval=0).write())
 
     def _take_in(self, data: bytes) -> None:
@@ -181,7 +184,7 @@ class Connection(asyncio.Protocol):
             return
         self.accepted = True
         self._lane.connected(packet.receive_max)
-        self._let_in()
+        self._count(1)
 
     def _fail(self, text: str) -> None:
         if not self.done.done():

@@ -166,7 +166,6 @@ class Dialler:
             try:
                 connection = await self._connect(which)
             except OSError:
-                self._connections[which] = None
                 delay = min(delay * 2, _RECONNECT_MAX_SECONDS)
                 await asyncio.sleep(delay)
                 continue
@@ -175,7 +174,6 @@ class Dialler:
             if self._closing:
                 return
             if connection.accepted:
-                self.connected -= 1
                 delay = _RECONNECT_MIN_SECONDS
             self.reconnects += 1
             await asyncio.sleep(delay)
@@ -199,18 +197,24 @@ class Dialler:
             self._keepalive_seconds,
         )
         wake = partial(self._wake_lane, which)
-        connection = Connection(lane, login, let_in=self._let_in, wake=wake, deaf=self._deaf)
+        connection = Connection(lane, login, count=self._count, wake=wake, deaf=self._deaf)
         self._connections[which] = connection
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            await asyncio.get_running_loop().create_connection(
-                lambda: connection, self._host, self._port
-            )
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection, self._host, self._port
+                )
+        except OSError:
+            connection.abort()  # it may have been made at the very end of the time
+            self._connections[which] = None
+            raise
+        if self._back_at[which] > asyncio.get_running_loop().time():
+            connection.abort()  # it was cut off while it was being made
         return connection
 
-    def _let_in(self) -> None:
-        self.connected += 1
-        self._awaited -= 1
-        if not self._awaited:
+    def _count(self, change: int) -> None:
+        self.connected += change
+        if self.connected >= self._awaited:
             self._all_in.set()
 
     async def _watch_forever(self) -> None:
