@@ -207,12 +207,13 @@ async def test_lanes_that_were_cut_off_send_afterwards_what_they_owe(
 
 
 async def test_a_storm_cuts_everybody_and_loses_nothing(mqtt_url: str, topic_prefix: str) -> None:
-    fleet = fleet_with(topic_prefix, rate=5_000, lanes=12)
-    storm = Cut(at_seconds=0.3, every_seconds=0.5)
-    publisher = Publisher(mqtt_url, fleet, rate=5_000, life=Life(cuts=(storm,)))
+    fleet = fleet_with(topic_prefix, rate=10_000, lanes=12)
+    storm = Cut(at_seconds=0.2, every_seconds=0.15)
+    publisher = Publisher(mqtt_url, fleet, rate=10_000, life=Life(cuts=(storm,)))
     with subscriber(mqtt_url, topic_prefix) as received:
         async with publishing(publisher):
-            await until(lambda: publisher.reconnects >= 2 * fleet.lanes, "two storms")
+            await until(lambda: publisher.reconnects >= 5 * fleet.lanes, "five storms")
+            assert publisher.connected <= fleet.lanes
         assert publisher.ledger.acknowledged == publisher.published
         await until(lambda: len(received) == publisher.published, "all of them arrive")
 
