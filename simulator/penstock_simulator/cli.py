@@ -9,10 +9,11 @@ import asyncio
 import json
 import os
 import random
-import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -25,12 +26,17 @@ from penstock.sandbox import SandboxError
 from penstock_simulator import oracle
 from penstock_simulator.connection import PublishError
 from penstock_simulator.demo import demonstrate
+from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
 from penstock_simulator.ledger import LedgerError, load, save
 from penstock_simulator.oracle import OracleError
 from penstock_simulator.publisher import Publisher
+from penstock_simulator.report.files import Files
+from penstock_simulator.report.machine import command_line
+from penstock_simulator.sampling import Sampler, Sources
 from penstock_simulator.stack import StackError
 from penstock_simulator.statement import print_account
+from penstock_simulator.undertaking import Undertaking
 
 BROKEN, UNDONE, INTERRUPTED = 1, 3, 130
 
@@ -59,6 +65,13 @@ def _writable(report: Path | None) -> Path | None:
     return report
 
 
+def _of_http(url: str | None) -> str | None:
+    """Check that a URL can be asked."""
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise typer.BadParameter(f"{url} does not begin with http:// or https://")
+    return url
+
+
 Seed = Annotated[
     int | None,
     typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),
@@ -67,6 +80,26 @@ Report = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", dir_okay=False, callback=_writable, help="Write the account as JSON."
+    ),
+]
+RecordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="FILE",
+        dir_okay=False,
+        callback=_writable,
+        help="Write all that is known of the run.",
+    ),
+]
+Page = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        metavar="FILE",
+        dir_okay=False,
+        callback=_writable,
+        help="Write a page that shows the run, with plots.",
     ),
 ]
 
@@ -96,6 +129,19 @@ def run(
     ] = 0,
     topic: Annotated[str, typer.Option(help="Template with {tenant} and {device}.")] = TELEMETRY,
     seed: Seed = None,
+    dsn: Annotated[
+        str | None, typer.Option(help="Judge this database afterwards; see also `verify`.")
+    ] = None,
+    daemon: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            callback=_of_http,
+            help="The daemon's metrics, for the record: http://…/metrics.",
+        ),
+    ] = None,
+    record: RecordFile = None,
+    page: Page = None,
 ) -> None:
     """Publish a simulated fleet's readings, and note what the broker acknowledged."""
     every = round(1 / malformed) if malformed else 0
@@ -112,12 +158,21 @@ def run(
             topic=topic,
             qos=qos,
         )
-        publisher = Publisher(url, fleet, rate=rate)
+        undertaking = Undertaking(
+            Publisher(url, fleet, rate=rate),
+            Sampler(Sources(exposition=partial(fetched, daemon) if daemon else None)),
+            dsn=dsn,
+        )
         try:
-            uvloop.run(_publish(publisher, duration))
+            judge = uvloop.run(undertaking.run(duration))
         finally:
             if ledger is not None:
-                save(publisher.ledger, ledger)
+                save(undertaking.publisher.ledger, ledger)
+        Files(record, page).write(lambda: undertaking.record(_command(), judge))
+    if judge is not None:
+        account = judge.account()
+        print_account(Console(), account)
+        raise typer.Exit(0 if account.holds else BROKEN)
 
 
 @program.command()
@@ -143,42 +198,21 @@ def demo(
     *,
     duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
     report: Report = None,
+    record: RecordFile = None,
+    page: Page = None,
     seed: Seed = None,
 ) -> None:
     """Run Penstock on private servers, load it, and account for every reading."""
     with _told_errors():
-        account = demonstrate(Console(), seconds=duration, report=report, seed=_seed(seed))
+        account = demonstrate(
+            Console(),
+            seconds=duration,
+            report=report,
+            seed=_seed(seed),
+            command=_command(),
+            files=Files(record, page),
+        )
     raise typer.Exit(0 if account.holds else BROKEN)
-
-
-async def _publish(publisher: Publisher, seconds: float) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if seconds:
-        loop.call_later(seconds, stop.set)
-    telling = asyncio.create_task(_tell(publisher), name="tell")
-    try:
-        await publisher.run(stop)
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
-    typer.echo(
-        f"{publisher.published:,} messages published,"
-        f" {publisher.ledger.acknowledged:,} acknowledged,"
-        f" {publisher.waiting:,} unanswered, {publisher.refused:,} refused,"
-        f" {publisher.reconnects:,} reconnects"
-    )
-
-
-async def _tell(publisher: Publisher) -> None:
-    before = 0
-    while True:
-        await asyncio.sleep(2)
-        published = publisher.published
-        typer.echo(f"{published:,} messages published, {(published - before) / 2:,.0f}/s")
-        before = published
 
 
 @contextmanager
@@ -194,6 +228,10 @@ def _told_errors() -> Iterator[None]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo(f"{program.info.name}: interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _command() -> str:
+    return command_line(program.info.name or "penstock-sim", sys.argv[1:])
 
 
 def _seed(given: int | None) -> int:

@@ -84,6 +84,11 @@ class Judge:
         at = np.searchsorted(self.transactions, self._transactions[stored])
         self._committed_us[stored] = committed_us[at]
 
+    def commits(self) -> tuple[Numbers, Numbers]:
+        """When each stored message was due, and when it was committed, where that is known."""
+        stored = self._committed_us > 0
+        return self._census.due_us()[stored], self._committed_us[stored]
+
     def waits(self, since_us: int = 0, until_us: int = LATEST_US) -> Numbers:
         """From due to committed in µs, for stored messages that were due in a span of time."""
         due_us = self._census.due_us()

@@ -72,21 +72,40 @@ class Sampler:
         self.samples = Samples()
         self._sources = sources
         self._now = now
-        self._began_at = now()
         self._uses = {"simulator": _own_use, **_tree_uses(sources)}
-        self._before = self._look()
+        self._began_at = 0.0
+        self._before = _Look(0.0, {}, None)
 
-    async def run(self) -> None:
-        """Sample until cancelled."""
-        due_seconds = self._now() + SAMPLE_SECONDS
+    async def run(self, started: asyncio.Event) -> None:
+        """Sample from when a run has started until cancelled."""
+        await started.wait()
+        self._begin(await asyncio.to_thread(self._look))
+        due_seconds = self._began_at + SAMPLE_SECONDS
         while True:
             await asyncio.sleep(max(0.0, due_seconds - self._now()))
             due_seconds = max(due_seconds, self._now()) + SAMPLE_SECONDS
-            await asyncio.to_thread(self.take)
+            # Looking blocks, and so has a thread; the columns grow in this one alone.
+            self._add(await asyncio.to_thread(self._look))
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long it has been sampling, as `Samples.at_seconds` counts."""
+        return self._now() - self._began_at
+
+    def begin(self) -> None:
+        """Note where the totals stand. Blocks for as long as the daemon takes to answer."""
+        self._begin(self._look())
 
     def take(self) -> None:
-        """Take a sample now. Blocks for as long as the daemon takes to answer."""
-        before, after = self._before, self._look()
+        """Take a sample now; blocks likewise."""
+        self._add(self._look())
+
+    def _begin(self, look: "_Look") -> None:
+        self._before = look
+        self._began_at = look.at_seconds
+
+    def _add(self, after: "_Look") -> None:
+        before = self._before
         self._before = after
         seconds = after.at_seconds - before.at_seconds
         self.samples.at_seconds.append(round(after.at_seconds - self._began_at, 3))

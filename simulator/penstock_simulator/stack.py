@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from penstock import sandbox
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process
+from penstock_simulator.fetching import fetched
 from penstock_simulator.sampling import ProcessId, Sources
 
 _PENSTOCK = (sys.executable, "-m", "penstock")
@@ -131,14 +131,7 @@ class Daemon:
 
     def get(self, path: str) -> str | None:
         """The body that it answers to a GET with, or nothing if it does not answer 200."""
-        try:
-            with urllib.request.urlopen(
-                f"http://{LOOPBACK}:{self.port}{path}", timeout=_ANSWER_SECONDS
-            ) as answer:
-                body: bytes = answer.read()
-                return body.decode()
-        except OSError:
-            return None
+        return fetched(f"http://{LOOPBACK}:{self.port}{path}")
 
     def log_tail(self) -> str:
         """The end of its log."""
@@ -183,8 +176,11 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(overrides: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """The whole stack, in a scratch folder.
+
+    Args:
+        overrides: further settings of the daemon; see `Daemon`.
 
     Raises:
         SandboxError: a server is missing or did not start.
@@ -196,7 +192,7 @@ def running_stack() -> Iterator[Stack]:
         _running_database(folder / "postgres") as (server_dsn, database),
         fresh_database(server_dsn) as dsn,
     ):
-        daemon = Daemon(folder, mqtt_url=mqtt_url, dsn=dsn)
+        daemon = Daemon(folder, mqtt_url=mqtt_url, dsn=dsn, overrides=overrides)
         daemon.migrate()
         daemon.start()
         try:

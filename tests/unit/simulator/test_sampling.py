@@ -29,6 +29,7 @@ def sampled(*expositions: str | None) -> Samples:
         return next(answers)
 
     sampler = Sampler(Sources(exposition=answer), now=lambda: clock["at"])
+    sampler.begin()
     for _ in expositions[1:]:
         sampler.take()
     return sampler.samples
@@ -60,6 +61,7 @@ def test_a_second_without_an_answer_is_a_gap() -> None:
 
 def test_what_cannot_be_known_has_no_column() -> None:
     sampler = Sampler(Sources(broker=os.getpid))
+    sampler.begin()
     sampler.take()
     known = msgspec.to_builtins(sampler.samples)
     assert set(known) == {
@@ -71,6 +73,7 @@ def test_what_cannot_be_known_has_no_column() -> None:
 @pytest.mark.parametrize("present", [True, False])
 def test_a_server_that_is_down_is_a_gap(present: bool) -> None:
     sampler = Sampler(Sources(database=lambda: os.getpid() if present else None))
+    sampler.begin()
     sampler.take()
     assert (sampler.samples.database_memory_bytes[0] is not None) == present
 
