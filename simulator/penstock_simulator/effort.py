@@ -37,7 +37,7 @@ class Effort:
     ) -> None:
         self._now, self._cpu = now, cpu
         self._began_at = self._looked_at = self._second_at = now()
-        self._began_cpu = self._second_cpu = cpu()
+        self._began_cpu = self._looked_cpu = self._second_cpu = cpu()
         self._worst = self._late = 0.0
         self.seconds: list[Second] = []
         """What every whole second was like."""
@@ -46,7 +46,7 @@ class Effort:
         """Note that the publisher looks at its schedule now."""
         now = self._now()
         gap = now - self._looked_at
-        self._looked_at = now
+        self._looked_at, self._looked_cpu = now, self._cpu()
         self._worst = max(self._worst, gap)
         if gap > LATE_SECONDS:
             self._late += gap
@@ -56,7 +56,7 @@ class Effort:
     @property
     def cpu_share(self) -> float:
         """Share of one core that the process used, over all of the run up to the last look."""
-        return (self._cpu() - self._began_cpu) / max(self._elapsed, 1e-9)
+        return (self._looked_cpu - self._began_cpu) / max(self._elapsed, 1e-9)
 
     @property
     def late_share(self) -> float:
@@ -73,7 +73,7 @@ class Effort:
         return self._looked_at - self._began_at
 
     def _end_second(self, now: float) -> None:
-        cpu = self._cpu()
+        cpu = self._looked_cpu
         share = (cpu - self._second_cpu) / (now - self._second_at)
         self.seconds.append(Second(now - self._began_at, share, self._worst))
         self._second_at, self._second_cpu, self._worst = now, cpu, 0.0

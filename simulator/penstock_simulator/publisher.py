@@ -216,10 +216,11 @@ class Publisher:
             place = self._agenda.place_at(elapsed + _AHEAD_SECONDS)
             self._stock_up(self._agenda.ready(place), place)
 
-    def _stock_up(self, which: Numbers, place: float) -> None:
-        if len(which):
-            due = self._agenda.due_slots(which, place).tolist()
-            stock_up(self._encoder, [self._lanes[lane] for lane in which.tolist()], due)
+    def _stock_up(self, soon: Numbers, place: float) -> None:
+        empty = [which for which in soon.tolist() if self._lanes[which].empty]
+        if empty:
+            due = self._agenda.due_slots(np.array(empty), place).tolist()
+            stock_up(self._encoder, [self._lanes[which] for which in empty], due)
 
     def _wake(self, which: int) -> None:
         """Go on with a lane that could not send what it should have, or has to send it again."""

@@ -44,6 +44,16 @@ def test_being_late_to_the_schedule_is_marked_though_the_core_is_idle() -> None:
     assert effort.limits
 
 
+def test_what_comes_after_the_last_look_is_not_the_runs() -> None:
+    machine = Machine()
+    effort = machine.watched()
+    machine.work(effort, 10, share=0.5)
+    machine.now += 60
+    machine.cpu += 60
+    assert round(effort.cpu_share, 6) == 0.5
+    assert not effort.limits
+
+
 def test_every_second_is_kept() -> None:
     machine = Machine()
     effort = machine.watched()
