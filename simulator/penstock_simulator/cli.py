@@ -65,10 +65,13 @@ def _writable(report: Path | None) -> Path | None:
     return report
 
 
-def _of_http(url: str | None) -> str | None:
-    """Check that a URL can be asked."""
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"{url} does not begin with http:// or https://")
+def _with_metrics(url: str | None) -> str | None:
+    """Check before the run that a daemon answers there."""
+    if url is not None:
+        if not url.startswith(("http://", "https://")):
+            raise typer.BadParameter(f"{url} does not begin with http:// or https://")
+        if "penstock_build_info" not in (fetched(url) or ""):
+            raise typer.BadParameter(f"no Penstock answers at {url} with its metrics")
     return url
 
 
@@ -136,7 +139,7 @@ def run(
         str | None,
         typer.Option(
             metavar="URL",
-            callback=_of_http,
+            callback=_with_metrics,
             help="The daemon's metrics, for the record: http://…/metrics.",
         ),
     ] = None,

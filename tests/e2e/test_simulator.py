@@ -82,6 +82,7 @@ def test_a_database_that_is_not_there_says_nothing_about_the_daemon(ledger: Path
         ("run", "--url", "mqtt://127.0.0.1", "--devices", "1", "--connections", "9"),
         ("run", "--url", "mqtt://127.0.0.1", "--malformed", "0.9"),
         ("run", "--url", "mqtt://127.0.0.1", "--daemon", "file:///etc/hostname"),
+        ("run", "--url", "mqtt://127.0.0.1", "--daemon", "http://127.0.0.1:1/metrics"),
         ("run", "--url", "mqtt://127.0.0.1", "--html", "/nonexistent/run.html"),
         ("verify", "--dsn", "postgresql://x"),
     ],

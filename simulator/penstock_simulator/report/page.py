@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from penstock_simulator.report import figures, plots, tables
 from penstock_simulator.report.charts import Chart, drawn
-from penstock_simulator.report.markup import Markup, element, joined
+from penstock_simulator.report.markup import Markup, element
 from penstock_simulator.report.record import Record
 from penstock_simulator.sampling import Column
 from penstock_simulator.statement import LABELS
@@ -47,6 +47,7 @@ def _main(record: Record) -> list[Markup]:
             _verdict(record),
             *_warnings(record),
             _tiles(record),
+            *_events(record),
         ),
         _charts("Throughput", plots.throughput(record)),
         _charts("Latency", plots.latency(record), _card(tables.latencies(record))),
@@ -134,6 +135,14 @@ def _tiles(record: Record) -> Markup:
     )
 
 
+def _events(record: Record) -> list[Markup]:
+    """What the dotted lines of the charts stand for."""
+    if not record.events:
+        return []
+    events = [(figures.clock(round(event.at_seconds, 1)), event.text) for event in record.events]
+    return [element("div", _facts(events), class_="events")]
+
+
 def _charts(title: str, charts: Sequence[Chart], *more: Markup) -> Markup:
     if not charts and not more:
         return Markup()
@@ -179,11 +188,7 @@ def _setting(record: Record) -> Markup:
     }
     if record.workload is not None:
         facts["simulator"] = f"used {figures.cores(record.workload.cpu_share)} of a core"
-    for event in record.events:
-        facts[figures.clock(round(event.at_seconds, 1))] = event.text
-    pairs = [element("dt", name) + element("dd", fact) for name, fact in facts.items()]
-    listing = element("dl", joined(map(Markup, pairs)), class_="facts")
-    return element("section", element("h2", "Setting"), _card(listing))
+    return element("section", element("h2", "Setting"), _card(_facts(list(facts.items()))))
 
 
 def _footer(record: Record) -> Markup:
@@ -192,6 +197,11 @@ def _footer(record: Record) -> Markup:
         f"Written by penstock-sim {record.versions.get('penstock', '')}. The page holds everything"
         " that it shows; it loads nothing.",
     )
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> Markup:
+    pairs = [pair for name, fact in facts for pair in (element("dt", name), element("dd", fact))]
+    return element("dl", *pairs, class_="facts")
 
 
 def _card(*content: Markup) -> Markup:

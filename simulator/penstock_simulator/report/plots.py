@@ -12,6 +12,7 @@ from penstock_simulator.sampling import Column
 _LOGARITHMIC_FROM = 50.0
 """How many times the least the greatest latency is for the axis to be logarithmic."""
 _LEAST_MS = 0.1
+_NEVER_ACKNOWLEDGED = ", and those of QoS 0 are never acknowledged."
 _MEMORY_STEPS = tuple(1_048_576.0 * 2**power for power in range(24))
 
 
@@ -33,7 +34,8 @@ def throughput(record: Record) -> list[Chart]:
             key="throughput",
             title="Messages a second",
             note="Sent by the simulator, acknowledged by the broker, and committed in the"
-            " database. Malformed messages become dead letters and are not among the committed.",
+            " database. Malformed messages become dead letters and are not among the committed"
+            f"{_NEVER_ACKNOWLEDGED if _has_qos_0(record) else '.'}",
             at=timeline.at_seconds,
             courses=[
                 _Course("published", "simulator", timeline.published),
@@ -231,6 +233,10 @@ def _distribution(record: Record) -> Chart | None:
         y_written=figures.milliseconds,
         lines=lines,
     )
+
+
+def _has_qos_0(record: Record) -> bool:
+    return any(group.fleet["qos"] == 0 for group in record.groups)
 
 
 def _if_any(column: Column) -> Column:

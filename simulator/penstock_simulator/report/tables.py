@@ -87,6 +87,7 @@ def latencies(record: Record) -> Markup:
         _percentiles_row(f"{name}published to {end}", percentiles)
         for name, each in named
         for end, percentiles in (("acknowledged", each.acknowledged), ("committed", each.committed))
+        if percentiles.count
     ]
     heads = ("", "messages", "p50", "p90", "p99", "p99.9", "greatest")
     return _table("From when a message was due to be sent", heads, rows)

@@ -125,5 +125,13 @@ def test_events_are_in_every_chart_over_time_and_in_words() -> None:
         assert [text_of(mark) for mark in marks] == ["The database was stopped."]
 
 
+@pytest.mark.parametrize("qos", [0, 1])
+def test_what_is_never_acknowledged_is_told(qos: int) -> None:
+    made = record()
+    group = msgspec.structs.replace(made.groups[0], fleet={**made.groups[0].fleet, "qos": qos})
+    page = shown(msgspec.structs.replace(made, groups=[group]))
+    assert ("QoS 0 are never acknowledged" in text_of(page)) == (qos == 0)
+
+
 def test_a_run_that_sent_nothing_has_a_page_too() -> None:
     assert "nothing was sent" in text_of(shown(record(seconds=0, samples=Samples())))
