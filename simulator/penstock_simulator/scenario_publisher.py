@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from penstock_simulator.descriptors import allow_connections
 from penstock_simulator.effort import Effort
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.publisher import Publisher
@@ -26,6 +27,7 @@ class ScenarioPublisher:
     def __init__(self, url: str, scenario: Scenario, *, rate: float, seed: int) -> None:
         scale = rate / scenario.rate
         fleets = scenario.fleets(scale=scale, seed=seed, start_us=time.time_ns() // 1_000)
+        self._connections = sum(fleet.lanes for fleet in fleets)
         self._publishers = {
             group.name: Publisher(
                 url,
@@ -76,6 +78,7 @@ class ScenarioPublisher:
             PublishError: the broker refused a connection.
             OSError: the system does not allow so many connections.
         """
+        allow_connections(self._connections)
         tasks = [
             asyncio.create_task(publisher.run(stop), name=f"publish {name}")
             for name, publisher in self._publishers.items()
