@@ -3,6 +3,7 @@
 
 DURATION ?= 30
 REPORT ?=
+HTML ?=
 ARGS ?=
 ONLY ?=
 SEED ?= 1
@@ -17,8 +18,9 @@ help: ## Show the targets
 setup: ## Install what is missing: .venv, mosquitto, PostgreSQL with TimescaleDB
 	@scripts/setup
 
-demo: setup ## Run the whole stack for DURATION seconds (30; 0 = until Ctrl-C); REPORT=file.json
-	@.venv/bin/penstock demo --duration $(DURATION) $(if $(REPORT),--report '$(REPORT)')
+demo: setup ## Run the whole stack for DURATION seconds (30; 0 = until Ctrl-C); REPORT=file.json, HTML=file.html
+	@.venv/bin/penstock demo --duration $(DURATION) $(if $(REPORT),--report '$(REPORT)') \
+	    $(if $(HTML),--html '$(HTML)')
 
 test: setup ## Run all the tests; ARGS goes to pytest
 	.venv/bin/python -m pytest $(ARGS)
