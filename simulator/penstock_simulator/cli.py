@@ -1,4 +1,4 @@
-"""`penstock-sim`: publishes a simulated fleet, verifies what was stored, and demonstrates both.
+"""`penstock-sim`: publishes simulated fleets, verifies what was stored, and demonstrates both.
 
 Exit status: 0 when every invariant holds; 1 when one is broken; 2 for unusable arguments; 3 when
 it could not be done, which says nothing about the daemon; 130 when it was interrupted before
@@ -11,34 +11,48 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 import uvloop
 from rich.console import Console
 
+from penstock.errors import ConfigError
 from penstock.sandbox import SandboxError
-from penstock_simulator import oracle
+from penstock_simulator.account import Account
 from penstock_simulator.connection import PublishError
 from penstock_simulator.demo import demonstrate
 from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
-from penstock_simulator.ledger import LedgerError, load, save
+from penstock_simulator.ledger import LedgerError, save
 from penstock_simulator.oracle import OracleError
 from penstock_simulator.publisher import Publisher
 from penstock_simulator.report.files import Files
 from penstock_simulator.report.machine import command_line
+from penstock_simulator.running import Elsewhere
 from penstock_simulator.sampling import Sampler, Sources
+from penstock_simulator.scenario_commands import (
+    Wishes,
+    judge_ledgers,
+    list_scenarios,
+    play,
+    routes_of,
+)
+from penstock_simulator.scenario_ledgers import load_ledgers
+from penstock_simulator.scenario_statement import print_accounts
 from penstock_simulator.stack import StackError
 from penstock_simulator.statement import print_account
 from penstock_simulator.undertaking import Undertaking
 
-BROKEN, UNDONE, INTERRUPTED = 1, 3, 130
+BROKEN, UNUSABLE, UNDONE, INTERRUPTED = 1, 2, 3, 130
+
+_RATE, _SECONDS = 2_000.0, 30.0
+_OF_A_PLAIN_FLEET = ("tenants", "devices", "metrics", "connections", "qos", "malformed", "topic")
 
 program = typer.Typer(
     name="penstock-sim",
@@ -116,12 +130,32 @@ def main(name: str = "penstock-sim") -> None:
 @program.command()
 def run(
     *,
-    url: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port].")],
-    ledger: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what was sent, for `verify`.")
+    context: typer.Context,
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help="A name of `scenarios`, or the path of a YAML file; needs no --url."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Messages/s in all; 0 is unlimited.")] = 2_000,
-    duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
+    url: Annotated[
+        str | None, typer.Option(help="mqtt://[user:password@]host[:port]; load this broker.")
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was sent, for `verify`; one for each group."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            show_default="the scenario's, or 2000",
+            help="Messages/s in all; 0 is unlimited, without a scenario.",
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0, show_default="the scenario's, or 30", help="Seconds; 0 is until Ctrl-C."
+        ),
+    ] = None,
     tenants: Annotated[int, typer.Option(min=1)] = 3,
     devices: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 40,
     metrics: Annotated[int, typer.Option(min=1, max=1_000, help="Of each device.")] = 3,
@@ -146,7 +180,22 @@ def run(
     record: RecordFile = None,
     page: Page = None,
 ) -> None:
-    """Publish a simulated fleet's readings, and note what the broker acknowledged."""
+    """Publish a scenario's readings, or a plain fleet's, and account for what was acknowledged.
+
+    A scenario without --url runs on a broker, a database and a daemon of its own. The options from
+    --tenants to --topic are for a plain fleet.
+    """
+    if scenario is not None:
+        _refuse(context, _OF_A_PLAIN_FLEET, "is the scenario's to say")
+        wishes = Wishes(rate, duration, seed, ledger, _command(), Files(record, page))
+        elsewhere = None if url is None else Elsewhere(url, dsn, daemon)
+        if elsewhere is None:
+            _refuse(context, ("dsn", "daemon"), "needs --url")
+        with _told_errors():
+            _end(play(Console(), scenario, wishes, elsewhere))
+    if url is None:
+        raise typer.BadParameter("give --url, or a scenario, which brings a broker of its own")
+    rate = _RATE if rate is None else rate
     every = round(1 / malformed) if malformed else 0
     with _told_errors():
         fleet = Fleet(
@@ -167,7 +216,7 @@ def run(
             dsn=dsn,
         )
         try:
-            judge = uvloop.run(undertaking.run(duration))
+            judge = uvloop.run(undertaking.run(_SECONDS if duration is None else duration))
         finally:
             if ledger is not None:
                 save(undertaking.publisher.ledger, ledger)
@@ -175,7 +224,22 @@ def run(
     if judge is not None:
         account = judge.account()
         print_account(Console(), account)
-        raise typer.Exit(0 if account.holds else BROKEN)
+        _end(account)
+
+
+@program.command()
+def scenarios() -> None:
+    """List the scenarios that are there, with their stories."""
+    list_scenarios(Console())
+
+
+@program.command()
+def routes(
+    scenario: Annotated[str, typer.Argument(help="A name, or the path of a YAML file.")],
+) -> None:
+    """Print the routes that a daemon of your own needs for a scenario."""
+    with _told_errors():
+        typer.echo(routes_of(scenario), nl=False)
 
 
 @program.command()
@@ -183,17 +247,19 @@ def verify(
     *,
     dsn: Annotated[str, typer.Option(help="The database to judge.")],
     ledger: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="What was sent; once for each process.")
+        list[Path],
+        typer.Option(metavar="FILE", help="What was sent; once for each process and group."),
     ],
     report: Report = None,
 ) -> None:
     """Reconcile a database with what was sent: what is lost, doubled, altered or invented?"""
     with _told_errors():
-        account = asyncio.run(oracle.verify(dsn, load(ledger)))
-    print_account(Console(), account)
+        judged = judge_ledgers(dsn, load_ledgers(ledger))
+    account = judged.account
+    print_accounts(Console(), judged.accounts, account)
     if report is not None:
         report.write_text(json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
-    raise typer.Exit(0 if account.holds else BROKEN)
+    _end(account)
 
 
 @program.command()
@@ -215,7 +281,19 @@ def demo(
             command=_command(),
             files=Files(record, page),
         )
-    raise typer.Exit(0 if account.holds else BROKEN)
+    _end(account)
+
+
+def _end(account: Account | None) -> NoReturn:
+    raise typer.Exit(0 if account is None or account.holds else BROKEN)
+
+
+def _refuse(context: typer.Context, options: Iterable[str], why: str) -> None:
+    """Refuse options that were given and would mean nothing."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} {why}")
 
 
 @contextmanager
@@ -223,6 +301,9 @@ def _told_errors() -> Iterator[None]:
     """End with a sentence where the outside, or an argument, is at fault."""
     try:
         yield
+    except ConfigError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(UNUSABLE) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except (PublishError, OracleError, LedgerError, SandboxError, StackError, OSError) as error:
