@@ -13,6 +13,16 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
+def short_count(value: float) -> str:
+    """A round number of things, for an axis: 950, 12,500, 300 k."""
+    return f"{value / 1_000:.4g} k" if 100_000 <= abs(value) < 1_000_000 else count(value)
+
+
+def short_per_second(value: float) -> str:
+    """A round rate, for an axis."""
+    return f"{short_count(value)}/s"
+
+
 def per_second(value: float) -> str:
     """A rate."""
     return f"{count(value)}/s"

@@ -28,7 +28,7 @@ def linear(most: float, written: Callable[[float], str], *, steps: Sequence[floa
 
     Without `steps` they are decimal.
     """
-    step = _step(most, steps)
+    step = _step(most, most / _INTERVALS, steps)
     count = max(1, math.ceil(most / step - 1e-9))
     top = count * step
     ticks = [Tick(number / count, written(number * step)) for number in range(count + 1)]
@@ -38,7 +38,7 @@ def linear(most: float, written: Callable[[float], str], *, steps: Sequence[floa
 def until(last: float, written: Callable[[float], str], *, steps: Sequence[float]) -> Scale:
     """From 0 to `last` exactly, for time."""
     last = last or 1.0
-    step = _step(last, steps)
+    step = _step(last, last / (2 * _INTERVALS), steps)
     ticks = [
         Tick(number * step / last, written(number * step))
         for number in range(math.floor(last / step + 1e-9) + 1)
@@ -64,7 +64,7 @@ def nines(count: int) -> Scale:
     (G. Tene's HdrHistogram draws them so: the tail is what matters, and has no room otherwise.)
     """
     most = min(_MOST_NINES, max(1.0, math.log10(max(count, 1))))
-    names = {math.log10(2): "50 %", 1.0: "90 %", 2.0: "99 %", 3.0: "99.9 %", 4.0: "99.99 %"}
+    names = {math.log10(2): "p50", 1.0: "p90", 2.0: "p99", 3.0: "p99.9", 4.0: "p99.99"}
     ticks = [Tick(n / most, name) for n, name in names.items() if n <= most + 1e-9]
     return Scale(lambda share: min(1.0, -math.log10(max(1e-9, 1 - share)) / most), ticks)
 
@@ -74,11 +74,11 @@ _MINUTES, _HOURS = (60.0, 120.0, 300.0, 600.0, 1_800.0), (3_600.0, 7_200.0, 21_6
 TIME_STEPS = (*_SECONDS, *_MINUTES, *_HOURS)
 
 
-def _step(most: float, steps: Sequence[float]) -> float:
+def _step(most: float, wanted: float, steps: Sequence[float]) -> float:
+    """A step that is `wanted` or a little more."""
     if most <= 0:
         return 1.0
-    wanted = most / _INTERVALS
     if steps:
-        return next((step for step in steps if step >= wanted / 2), wanted)
+        return next((step for step in steps if step >= wanted), wanted)
     magnitude = 10.0 ** math.floor(math.log10(wanted))
     return magnitude * next(step for step in _STEPS if step * magnitude >= wanted * (1 - 1e-9))

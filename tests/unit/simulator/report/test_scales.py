@@ -49,6 +49,6 @@ def test_time_ends_where_the_run_does() -> None:
 
 def test_each_nine_of_a_percentile_is_as_wide_as_the_one_before() -> None:
     scale = scales.nines(10_000)
-    assert labels(scale) == ["50 %", "90 %", "99 %", "99.9 %", "99.99 %"]
+    assert labels(scale) == ["p50", "p90", "p99", "p99.9", "p99.99"]
     widths = [scale.place(share) for share in (0.0, 0.9, 0.99, 0.999, 0.9999)]
     assert widths == pytest.approx([0, 0.25, 0.5, 0.75, 1])
