@@ -1,7 +1,9 @@
 """The scenarios that are shipped can be had, and what is wrong with another is told all at once."""
 
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from penstock.errors import ConfigError
@@ -14,6 +16,7 @@ NAMES = {
     *("reconnect-storm", "database-outage", "noisy-tenant", "soak"),
 }
 ENDLESS = "{factor: 2, burst_seconds: 2, period_seconds: 1}"
+MANUAL = Path(__file__).parents[3] / "docs" / "simulator.md"
 GROUP = "{name: a, rate: 10, devices: 4}"
 
 
@@ -136,3 +139,18 @@ def test_a_scenario_of_ones_own_is_found_by_its_path(tmp_path: Path) -> None:
     assert find(str(path)) == Found("mine", parse(path.read_text(), "mine"))
     with pytest.raises(ConfigError, match="cannot be read"):
         find(str(tmp_path / "other.yaml"))
+
+
+def test_the_manual_lists_what_is_shipped_and_every_key_of_a_group() -> None:
+    text = MANUAL.read_text()
+    rows = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
+    told = set(re.findall(r"`([a-z.\-_]+)`", " ".join(rows)))
+    assert told >= NAMES
+    assert {key.partition(".")[0] for key in told - NAMES} == {
+        field.name for field in msgspec.structs.fields(Group)
+    }
+
+
+def test_the_example_of_the_manual_is_a_scenario() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
+    assert [group.name for group in parse(example, "example").groups] == ["climate", "pumps"]
