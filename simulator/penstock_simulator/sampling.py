@@ -73,14 +73,15 @@ class Sampler:
         self._sources = sources
         self._now = now
         self._uses = {"simulator": _own_use, **_tree_uses(sources)}
-        self._began_at = 0.0
+        self._began_at: float | None = None
+        self._at_seconds = 0.0
         self._before = _Look(0.0, {}, None)
 
     async def run(self, started: asyncio.Event) -> None:
         """Sample from when a run has started until cancelled."""
         await started.wait()
         self._begin(await asyncio.to_thread(self._look))
-        due_seconds = self._began_at + SAMPLE_SECONDS
+        due_seconds = self._now() + SAMPLE_SECONDS
         while True:
             await asyncio.sleep(max(0.0, due_seconds - self._now()))
             due_seconds = max(due_seconds, self._now()) + SAMPLE_SECONDS
@@ -89,8 +90,8 @@ class Sampler:
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long it has been sampling, as `Samples.at_seconds` counts."""
-        return self._now() - self._began_at
+        """How long it has been sampling, as `Samples.at_seconds` counts; 0 before it began."""
+        return 0.0 if self._began_at is None else self._now() - self._began_at
 
     def begin(self) -> None:
         """Note where the totals stand. Blocks for as long as the daemon takes to answer."""
@@ -103,12 +104,14 @@ class Sampler:
     def _begin(self, look: "_Look") -> None:
         self._before = look
         self._began_at = look.at_seconds
+        self._at_seconds = 0.0
 
     def _add(self, after: "_Look") -> None:
         before = self._before
         self._before = after
         seconds = after.at_seconds - before.at_seconds
-        self.samples.at_seconds.append(round(after.at_seconds - self._began_at, 3))
+        self._at_seconds += seconds
+        self.samples.at_seconds.append(round(self._at_seconds, 3))
         for name, use in after.uses.items():
             self._append_use(name, _between(before.uses[name], use, seconds), use)
         if self._sources.exposition is not None:

@@ -154,7 +154,7 @@ def _depth_note(record: Record) -> list[Markup]:
     """What the charts of queue and spool do not say."""
     samples = record.samples
     if not samples.spool_rows:
-        return [element("p", "The daemon was not asked for its metrics.", class_="story")]
+        return [element("p", "Nothing is known of the daemon's queue and spool.", class_="story")]
     most = _most(samples.spool_bytes)
     text = (
         f"The spool held {figures.mebibytes(most)} at most."

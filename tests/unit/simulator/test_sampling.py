@@ -1,11 +1,13 @@
 """Samples say what is known of a run's parts, and nothing of what is not."""
 
+import asyncio
 import os
 
 import msgspec
 import pytest
 
 from penstock_simulator.sampling import Sampler, Samples, Sources
+from tests.support.polling import until
 
 
 def exposition(stored: int, *, cpu_seconds: float = 0.0) -> str:
@@ -76,6 +78,34 @@ def test_a_server_that_is_down_is_a_gap(present: bool) -> None:
     sampler.begin()
     sampler.take()
     assert (sampler.samples.database_memory_bytes[0] is not None) == present
+
+
+def test_a_run_that_never_began_has_not_lasted() -> None:
+    clock = iter((1_000.0, 1_004.0))
+    sampler = Sampler(Sources(), now=lambda: next(clock))
+    assert sampler.elapsed_seconds == 0
+    sampler.begin()
+    assert sampler.elapsed_seconds == 4
+
+
+async def test_it_samples_from_when_the_run_started() -> None:
+    started, asked = asyncio.Event(), []
+
+    def answer() -> str:
+        asked.append(started.is_set())
+        return exposition(1)
+
+    sampler = Sampler(Sources(exposition=answer))
+    sampling = asyncio.create_task(sampler.run(started))
+    try:
+        await asyncio.sleep(0)
+        started.set()
+        await until(lambda: bool(sampler.samples.at_seconds), "it has sampled")
+    finally:
+        sampling.cancel()
+        await asyncio.gather(sampling, return_exceptions=True)
+    assert set(sampler.samples.queue_rows) == {7}
+    assert all(asked)
 
 
 def test_columns_are_of_one_length() -> None:

@@ -100,7 +100,7 @@ def test_a_gap_is_drawn_as_a_gap_and_written_as_none() -> None:
 def test_what_is_not_known_has_no_chart() -> None:
     page = shown(record(samples=Samples()))
     assert "cpu" not in {each.get("id") for each in page.iter("figure")}
-    assert "The daemon was not asked for its metrics." in text_of(page)
+    assert "Nothing is known of the daemon's queue and spool." in text_of(page)
 
 
 def test_a_spool_that_was_used_is_shown() -> None:
