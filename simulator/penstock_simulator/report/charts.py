@@ -7,13 +7,18 @@ under the pointer, and each chart has a table beside it that holds the same figu
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from penstock_simulator.report.markup import Markup, element, joined
 from penstock_simulator.report.scales import Scale, Tick
 
 WIDTH, HEIGHT = 1_000, 300
 _MOST_ROWS = 61
+
+
+Stroke = Literal["plain", "faint", "broad"]
+"""Faint lines are thin and dashed, to accompany another of their colour; broad ones are seen even
+when another lies on them."""
 
 
 class Line(NamedTuple):
@@ -24,8 +29,7 @@ class Line(NamedTuple):
     """A class of the style sheet that gives its colour."""
     values: Sequence[float | None]
     """One for each x; a gap where it is None."""
-    faint: bool = False
-    """Drawn thinner and dashed, to accompany another line of its colour."""
+    stroke: Stroke = "plain"
 
 
 class Mark(NamedTuple):
@@ -214,7 +218,7 @@ def _cell(value: float | None, chart: Chart) -> str:
 
 
 def _classes(line: Line) -> str:
-    return f"{line.tone} faint" if line.faint else line.tone
+    return f"{line.tone} {line.stroke}"
 
 
 def _x(chart: Chart, x: float) -> str:

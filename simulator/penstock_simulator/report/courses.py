@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from penstock_simulator.report import figures, scales
-from penstock_simulator.report.charts import Chart, Line, Mark
+from penstock_simulator.report.charts import Chart, Line, Mark, Stroke
 from penstock_simulator.report.record import Record
 from penstock_simulator.report.thinning import Reduce, stride, thinned
 
@@ -25,7 +25,7 @@ class Course(NamedTuple):
     name: str
     tone: str
     column: Sequence[float | None]
-    faint: bool = False
+    stroke: Stroke = "plain"
 
 
 ScaleOf = Callable[[Sequence[float], figures.Written], scales.Scale]
@@ -64,7 +64,7 @@ def over_time(
     """The chart of some columns, or None where nothing is known of any of them."""
     courses = [course for course in courses if len(course.column)]
     every = stride(len(at))
-    lines = [Line(c.name, c.tone, thinned(c.column, every, reduce), faint=c.faint) for c in courses]
+    lines = [Line(c.name, c.tone, thinned(c.column, every, reduce), c.stroke) for c in courses]
     known = values([line.values for line in lines])
     if not known:
         return None

@@ -72,7 +72,7 @@ def _verdict(record: Record) -> Markup:
         "good",
         "✓",
         "Every reading is accounted for",
-        f"{account.expected_readings:,} readings expected, {account.stored_readings:,} stored,"
+        f"{account.expected_readings:,} readings acknowledged, {account.stored_readings:,} stored,"
         f" {letters:,} messages dead-lettered for the right reason. Nothing lost, doubled, altered"
         " or invented.",
     )

@@ -29,7 +29,7 @@ def throughput(record: Record) -> list[Chart]:
             f"{_NEVER_ACKNOWLEDGED if _has_qos_0(record) else '.'}",
             at=timeline.at_seconds,
             courses=[
-                Course("published", "simulator", timeline.published),
+                Course("published", "simulator", timeline.published, "broad"),
                 Course("acknowledged", "broker", timeline.acknowledged),
                 Course("committed", "database", timeline.committed),
             ],
@@ -64,9 +64,9 @@ def latency(record: Record) -> list[Chart]:
             note="Of the messages that were due in each second.",
             at=timeline.at_seconds,
             courses=[
-                Course("acknowledged, p50", "broker", timeline.acknowledged_p50_ms, faint=True),
+                Course("acknowledged, p50", "broker", timeline.acknowledged_p50_ms, "faint"),
                 Course("acknowledged, p99", "broker", timeline.acknowledged_p99_ms),
-                Course("committed, p50", "database", timeline.committed_p50_ms, faint=True),
+                Course("committed, p50", "database", timeline.committed_p50_ms, "faint"),
                 Course("committed, p99", "database", timeline.committed_p99_ms),
             ],
             written=figures.milliseconds,

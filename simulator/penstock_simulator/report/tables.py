@@ -37,7 +37,7 @@ def totals(account: Account) -> Markup:
     rows = [
         ("messages published", account.published),
         ("messages acknowledged", account.acknowledged),
-        ("readings expected", account.expected_readings),
+        ("readings of acknowledged messages", account.expected_readings),
         ("readings stored", account.stored_readings),
         ("dead letters again, after a crash", account.repeated_dead_letters),
         ("readings stamped anew, after a crash", account.restamped),
@@ -71,8 +71,8 @@ def tenants(account: Account) -> Markup:
         cells = [element("td", f"{number:,}") for number in counts]
         rows.append(element("tr", element("th", name, scope="row"), *cells, lost))
     return _table(
-        "By tenant: messages published, acknowledged and dead-lettered; readings expected,"
-        " stored and lost",
+        "By tenant: messages published, acknowledged and dead-lettered; readings expected, which"
+        " are those of acknowledged messages, stored and lost",
         heads,
         rows,
     )

@@ -41,7 +41,7 @@ def test_names_are_text_and_never_markup() -> None:
 def test_an_account_that_holds_says_so_and_shows_its_counts() -> None:
     text = text_of(shown(record(account=ACCOUNT)))
     assert "Every reading is accounted for" in text
-    assert "2,985 readings expected, 2,985 stored, 5 messages dead-lettered" in text
+    assert "2,985 readings acknowledged, 2,985 stored, 5 messages dead-lettered" in text
     assert "lost acknowledged readings that are neither stored nor dead-lettered 0 ✓" in text
 
 
