@@ -100,7 +100,7 @@ class BatchBuilder:
             self.empty_messages += 1
 
     def _add_numbers(self, device: Device, metrics: dict[str, Value]) -> bool:
-        """Append all readings of an envelope together, in half the time, or none of them.
+        """Append all readings of an envelope together, which is quicker, or none of them.
 
         That works where all are numbers or booleans of metrics that are known. A device that sends
         anything else is not tried again.
