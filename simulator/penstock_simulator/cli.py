@@ -7,7 +7,6 @@ there was an account.
 
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -25,6 +24,7 @@ from rich.console import Console
 from penstock.errors import ConfigError
 from penstock.sandbox import SandboxError
 from penstock_simulator.account import Account
+from penstock_simulator.cli_options import MetricsUrl, Page, RecordFile, Report, Seed
 from penstock_simulator.connection import PublishError
 from penstock_simulator.demo import demonstrate
 from penstock_simulator.fetching import fetched
@@ -66,59 +66,6 @@ program = typer.Typer(
         "3 it could not be done, 130 interrupted."
     ),
 )
-
-
-def _writable(report: Path | None) -> Path | None:
-    """Check before the run that its report can be written after it."""
-    if report is not None:
-        folder = report.absolute().parent
-        if not folder.is_dir():
-            raise typer.BadParameter(f"there is no folder {folder}")
-        if not os.access(report if report.exists() else folder, os.W_OK):
-            raise typer.BadParameter(f"{report} cannot be written")
-    return report
-
-
-def _with_metrics(url: str | None) -> str | None:
-    """Check before the run that a daemon answers there."""
-    if url is not None:
-        if not url.startswith(("http://", "https://")):
-            raise typer.BadParameter(f"{url} does not begin with http:// or https://")
-        if "penstock_build_info" not in (fetched(url) or ""):
-            raise typer.BadParameter(f"no Penstock answers at {url} with its metrics")
-    return url
-
-
-Seed = Annotated[
-    int | None,
-    typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", dir_okay=False, callback=_writable, help="Write the account as JSON."
-    ),
-]
-RecordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        metavar="FILE",
-        dir_okay=False,
-        callback=_writable,
-        help="Write all that is known of the run.",
-    ),
-]
-Page = Annotated[
-    Path | None,
-    typer.Option(
-        "--html",
-        metavar="FILE",
-        dir_okay=False,
-        callback=_writable,
-        help="Write a page that shows the run, with plots.",
-    ),
-]
 
 
 def main(name: str = "penstock-sim") -> None:
@@ -169,14 +116,7 @@ def run(
     dsn: Annotated[
         str | None, typer.Option(help="Judge this database afterwards; see also `verify`.")
     ] = None,
-    daemon: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            callback=_with_metrics,
-            help="The daemon's metrics, for the record: http://…/metrics.",
-        ),
-    ] = None,
+    daemon: MetricsUrl = None,
     record: RecordFile = None,
     page: Page = None,
 ) -> None:

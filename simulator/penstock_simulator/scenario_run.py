@@ -9,19 +9,18 @@ import asyncio
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 
 from penstock_simulator.account import Account, Latency, combined
+from penstock_simulator.disturbing import Disturber
 from penstock_simulator.gauges import Gauges, read_gauges
 from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
 from penstock_simulator.sampling import Sampler, Sources
-from penstock_simulator.scenario import Disturbance
 from penstock_simulator.scenario_files import Found
 from penstock_simulator.scenario_publisher import ScenarioPublisher
 from penstock_simulator.settling import PATIENCE_SECONDS, settled
@@ -161,7 +160,7 @@ class ScenarioRun:
             stop.set()
 
     async def _publish(self, stop: asyncio.Event) -> None:
-        """Publish until `stop`, and undo what was done to the stack meanwhile."""
+        """Publish until `stop`, and disturb the stack meanwhile, if it is our own."""
         disturbing = asyncio.create_task(self._disturb(stop), name="disturb")
         try:
             await self._publisher.run(stop)
@@ -171,28 +170,10 @@ class ScenarioRun:
             await asyncio.gather(disturbing, return_exceptions=True)
 
     async def _disturb(self, stop: asyncio.Event) -> None:
-        if self._loaded.stack is None:
-            return
         planned = self._plan.found.scenario.disturbances
-        await _either(self._publisher.started, stop)
-        for disturbance in sorted(planned, key=lambda planned: planned.at_seconds):
-            await _passed(stop, disturbance.at_seconds - self._elapsed_seconds)
-            if stop.is_set():
-                return
-            await self._stop_database(self._loaded.stack, disturbance, stop)
-
-    async def _stop_database(
-        self, stack: Stack, disturbance: Disturbance, stop: asyncio.Event
-    ) -> None:
-        if stack.database is None:
-            raise StackError("the database is not a private one: it cannot be stopped")
-        self._note("The database is stopped.")
-        try:
-            await asyncio.to_thread(stack.database.stop)
-            await _passed(stop, disturbance.for_seconds)
-        finally:
-            await asyncio.to_thread(stack.database.start)
-        self._note("The database is back.")
+        if self._loaded.stack is not None and planned:
+            disturber = Disturber(self._loaded.stack, planned, note=self._note)
+            await disturber.run(self._publisher.started, stop)
 
     async def _judge(self) -> Judged | None:
         if self._loaded.dsn is None:
@@ -247,23 +228,6 @@ class ScenarioRun:
 
     def _note(self, text: str) -> None:
         self._events.append(Event(self._sampler.elapsed_seconds, text))
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Wait until one of two events is set."""
-    waiting = [asyncio.create_task(event.wait()) for event in (one, other)]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-
-
-async def _passed(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for so long, or until `stop`."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(max(0.0, seconds)):
-            await stop.wait()
 
 
 def _idle(gauges: Gauges) -> bool:
