@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from benchmarks.frame import BenchError
 from benchmarks.load import LoadSpec
+from benchmarks.noise import Listener, Noise
 from benchmarks.processes import cpu_seconds, end
 from benchmarks.progress import Gauge
 from benchmarks.subjects import Bench, Packet, Subject
@@ -43,10 +45,6 @@ _BUSY = 0.9
 MakeSubject = Callable[[Bench, Packet], AbstractContextManager[Subject]]
 
 
-class BenchError(Exception):
-    """A measurement could not be made, or what was stored does not add up."""
-
-
 class Measured(NamedTuple):
     """One window."""
 
@@ -56,18 +54,27 @@ class Measured(NamedTuple):
     """Share of a core that the generator used."""
     account: Account | None = None
     """What the oracle found, where something was stored."""
+    noise: Noise = Noise()
+    readings_per_message: int = METRICS
 
     @property
     def dropped(self) -> int:
         """Messages that were published and never stored: none at QoS 1."""
         if self.account is None:
             return 0
-        return self.account.published - self.account.stored_readings // METRICS
+        return self.account.published - self.account.stored_readings // self.readings_per_message
 
     @property
     def void(self) -> bool:
-        """Whether the generator may have been the limit."""
-        return self.generator_cpu > _BUSY
+        """Whether the generator may have been the limit, or the machine was too noisy."""
+        return self.generator_cpu > _BUSY or self.noise.too_much
+
+    @property
+    def remark(self) -> str:
+        """What to add to the figures of a window that is void."""
+        if self.generator_cpu > _BUSY:
+            return ", VOID: the generator was the limit"
+        return self.noise.remark
 
 
 def measure(
@@ -78,7 +85,23 @@ def measure(
     Raises:
         BenchError: it took nothing, or what it stored does not add up.
     """
-    fleet = new_fleet(qos, rate)
+    return measure_fleet(bench, make_subject, new_fleet(qos, rate), seconds=seconds, rate=rate)
+
+
+def measure_fleet(
+    bench: Bench,
+    make_subject: MakeSubject,
+    fleet: Fleet,
+    *,
+    seconds: float,
+    rate: float = 0,
+    backlog: int = BACKLOG,
+) -> Measured:
+    """Measure one subject with the messages of a fleet that nothing was measured with before.
+
+    Raises:
+        BenchError: as for `measure`.
+    """
     with make_subject(bench, packet_of(fleet)) as subject:
         path = bench.folder / "ledger"
         spec = LoadSpec(
@@ -86,7 +109,7 @@ def measure(
             fleet=fleet,
             rate=rate,
             gauge=None if rate else subject.gauge,
-            backlog=BACKLOG,
+            backlog=backlog,
             ledger=str(path),
         )
         window = _run(spec, subject, seconds)
@@ -130,9 +153,11 @@ def _run(spec: LoadSpec, subject: Subject, seconds: float) -> _Window:
     try:
         _wait_for_first(subject.gauge, load_process)
         time.sleep(_WARM_UP_SECONDS)
+        listener = Listener()
         before = _sample(subject, load_process.pid)
         time.sleep(seconds)
         after = _sample(subject, load_process.pid)
+        noise = listener.hear()
     finally:
         status = end(load_process)
     if status != 0:
@@ -143,7 +168,13 @@ def _run(spec: LoadSpec, subject: Subject, seconds: float) -> _Window:
         raise BenchError("the subject took nothing")
     cpu = after.cpu_seconds - before.cpu_seconds
     generator = (after.generator_seconds - before.generator_seconds) / elapsed
-    measured = Measured(messages / elapsed, cpu / messages * 1e6, generator)
+    measured = Measured(
+        messages / elapsed,
+        cpu / messages * 1e6,
+        generator,
+        noise=noise,
+        readings_per_message=spec.fleet.values_per_message,
+    )
     return _Window(before.at_us, after.at_us, cpu, measured)
 
 
@@ -182,7 +213,7 @@ def _settled(dsn: str, ledger: Ledger) -> Judge:
         account = judge.account()
         if account.stored_readings > stored:
             stored, changed_at = account.stored_readings, time.monotonic()
-        complete = stored == ledger.published * ledger.fleet.metrics
+        complete = stored == ledger.published * ledger.fleet.values_per_message
         if complete or time.monotonic() - changed_at > _PATIENCE_SECONDS:
             break
         time.sleep(_POLL_SECONDS)

@@ -1,12 +1,9 @@
 """From measured windows to the figures that are reported."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.frame import Chart, Goal, Result, Table, is_void, median
 from benchmarks.line_rate import Measured
 from penstock_simulator.account import Latency
 
@@ -14,6 +11,9 @@ Windows = Mapping[tuple[int, str], Sequence[Measured]]
 """By QoS and subject."""
 
 NULL_SINK, AIOMQTT, AIOMQTT_311, PENSTOCK = "null_sink", "aiomqtt", "aiomqtt_311", "penstock"
+
+LEAST_RATIO = 0.95
+MOST_CPU_RATIO = {0: 1.25, 1: 1.0}
 
 
 def report_of(windows: Windows, latency: Latency) -> dict[str, Any]:
@@ -25,38 +25,42 @@ def report_of(windows: Windows, latency: Latency) -> dict[str, Any]:
     }
 
 
+def result_of(windows: Windows, latency: Latency) -> Result:
+    """Medians, and their ratios to the null sink."""
+    return Result(
+        figures=report_of(windows, latency),
+        tables=[
+            Table(
+                title="Line rate: all that the broker can give",
+                columns=["", "messages/s", "ratio", "CPU µs/message", "CPU ratio"],
+                rows=[_row(windows, qos, subject) for qos in (0, 1) for subject in _NAMES],
+            )
+        ],
+        goals=[goal for qos in (0, 1) for goal in _goals(windows, qos)],
+        charts=[
+            Chart(
+                name="line-rate",
+                title="Messages taken in saturation",
+                unit="messages/s",
+                places=list(_NAMES.values()),
+                series={
+                    f"QoS {qos}": [rate(windows, qos, subject) for subject in _NAMES]
+                    for qos in (0, 1)
+                },
+            )
+        ],
+        notes=[_latency(latency)],
+    )
+
+
 def rate(windows: Windows, qos: int, subject: str) -> float:
     """The median rate of a subject, in messages a second."""
-    return statistics.median(m.messages_per_second for m in windows[qos, subject])
+    return median(windows[qos, subject], lambda window: window.messages_per_second)
 
 
 def cost(windows: Windows, qos: int, subject: str) -> float:
     """The median processor time of a subject, in microseconds a message."""
-    return statistics.median(m.cpu_us_per_message for m in windows[qos, subject])
-
-
-def print_results(console: Console, windows: Windows, latency: Latency) -> None:
-    """Print medians as a table; ratios are to the null sink."""
-    table = Table("", "messages/s", "ratio", "CPU µs/message", "ratio")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for qos in (0, 1):
-        for subject in (NULL_SINK, AIOMQTT, AIOMQTT_311, PENSTOCK):
-            speed, effort = rate(windows, qos, subject), cost(windows, qos, subject)
-            table.add_row(
-                f"QoS {qos}  {_NAMES[subject]}",
-                f"{speed:,.0f}",
-                f"{speed / rate(windows, qos, NULL_SINK):.2f}",
-                f"{effort:.2f}",
-                f"{effort / cost(windows, qos, NULL_SINK):.2f}",
-                end_section=subject == PENSTOCK,
-            )
-    console.print(table)
-    console.print(
-        "Published to committed at half of the saturation at QoS 1:"
-        f" p50 {latency.p50} ms, p99 {latency.p99} ms",
-        soft_wrap=True,
-    )
+    return median(windows[qos, subject], lambda window: window.cpu_us_per_message)
 
 
 _NAMES = {
@@ -74,3 +78,41 @@ def _figures(windows: Windows, qos: int) -> dict[str, float]:
         "ratio": round(rate(windows, qos, PENSTOCK) / rate(windows, qos, NULL_SINK), 3),
         "cpu_ratio": round(cost(windows, qos, PENSTOCK) / cost(windows, qos, NULL_SINK), 3),
     }
+
+
+def _row(windows: Windows, qos: int, subject: str) -> list[str]:
+    speed, effort = rate(windows, qos, subject), cost(windows, qos, subject)
+    return [
+        f"QoS {qos}, {_NAMES[subject]}",
+        f"{speed:,.0f}",
+        f"{speed / rate(windows, qos, NULL_SINK):.2f}",
+        f"{effort:.2f}",
+        f"{effort / cost(windows, qos, NULL_SINK):.2f}",
+    ]
+
+
+def _goals(windows: Windows, qos: int) -> list[Goal]:
+    figures = _figures(windows, qos)
+    void = is_void(windows[qos, NULL_SINK]) or is_void(windows[qos, PENSTOCK])
+    return [
+        Goal(
+            what=f"Penstock ÷ null sink, QoS {qos}",
+            figure=figures["ratio"],
+            bound=LEAST_RATIO,
+            void=void,
+        ),
+        Goal(
+            what=f"CPU per message ÷ mosquitto_sub, QoS {qos}",
+            figure=figures["cpu_ratio"],
+            bound=MOST_CPU_RATIO[qos],
+            better="lower",
+            void=void,
+        ),
+    ]
+
+
+def _latency(latency: Latency) -> str:
+    return (
+        "Published to committed at half of the saturation at QoS 1:"
+        f" p50 {latency.p50} ms, p99 {latency.p99} ms."
+    )

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ import asyncpg
 from benchmarks.aiomqtt_loop import RECEIVE_MAXIMUM
 from benchmarks.processes import running
 from benchmarks.progress import Gauge, new_counter, passed_gauge, read_gauge
+from penstock import sandbox
 from penstock.sandbox.databases import execute
 from penstock.sandbox.programs import find_program
 from penstock_simulator.stack import Daemon, fresh_database
@@ -30,6 +31,17 @@ class Bench(NamedTuple):
     folder: Path
     mqtt_url: str
     server_dsn: str
+
+
+@contextmanager
+def servers() -> Iterator[Bench]:
+    """A broker and a database server for one benchmark, in a scratch folder."""
+    with (
+        sandbox.scratch_folder() as folder,
+        sandbox.mqtt_broker(folder / "broker") as mqtt_url,
+        sandbox.database_server(folder / "postgres") as server_dsn,
+    ):
+        yield Bench(folder, mqtt_url, server_dsn)
 
 
 class Packet(NamedTuple):
@@ -82,11 +94,16 @@ def aiomqtt_311_loop(bench: Bench, packet: Packet) -> Iterator[Subject]:
 
 
 @contextmanager
-def penstock(bench: Bench, packet: Packet) -> Iterator[Subject]:
-    """Penstock under the reference configuration, with a fresh database."""
+def penstock(
+    bench: Bench, packet: Packet, *, overrides: Mapping[str, str] | None = None
+) -> Iterator[Subject]:
+    """Penstock under the reference configuration, with a fresh database.
+
+    `overrides` are settings to change, as for `Daemon`.
+    """
     with fresh_database(bench.server_dsn) as dsn:
-        _write_back(bench.server_dsn)
-        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn)
+        write_back(bench.server_dsn)
+        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=overrides)
         daemon.migrate()
         daemon.start()
         try:
@@ -95,6 +112,13 @@ def penstock(bench: Bench, packet: Packet) -> Iterator[Subject]:
         finally:
             daemon.stop()
             daemon.forget_session()
+
+
+def write_back(server_dsn: str) -> None:
+    """Have written to disk what earlier measurements left: it is not this one's to pay for."""
+    with suppress(asyncpg.InsufficientPrivilegeError):
+        execute(server_dsn, "checkpoint")
+    os.sync()
 
 
 @contextmanager
@@ -108,10 +132,3 @@ def _aiomqtt_loop(bench: Bench, version: str) -> Iterator[Subject]:
     ]
     with running(command) as process:
         yield Subject(process.pid, Gauge("counter", path=str(counter)))
-
-
-def _write_back(server_dsn: str) -> None:
-    """Have written to disk what earlier measurements left: it is not this one's to pay for."""
-    with suppress(asyncpg.InsufficientPrivilegeError):
-        execute(server_dsn, "checkpoint")
-    os.sync()

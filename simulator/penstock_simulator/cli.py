@@ -1,4 +1,4 @@
-"""`penstock-sim`: publishes a simulated fleet, verifies what was stored, and demonstrates both.
+"""`penstock-sim`: publishes simulated fleets, verifies what was stored, and demonstrates both.
 
 Exit status: 0 when every invariant holds; 1 when one is broken; 2 for unusable arguments; 3 when
 it could not be done, which says nothing about the daemon; 130 when it was interrupted before
@@ -7,32 +7,52 @@ there was an account.
 
 import asyncio
 import json
-import os
 import random
-import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
 import uvloop
 from rich.console import Console
 
+from penstock.errors import ConfigError
 from penstock.sandbox import SandboxError
-from penstock_simulator import oracle
+from penstock_simulator.account import Account
+from penstock_simulator.cli_options import MetricsUrl, Page, RecordFile, Report, Seed
 from penstock_simulator.connection import PublishError
 from penstock_simulator.demo import demonstrate
+from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
-from penstock_simulator.ledger import LedgerError, load, save
+from penstock_simulator.ledger import LedgerError, save
 from penstock_simulator.oracle import OracleError
 from penstock_simulator.publisher import Publisher
+from penstock_simulator.report.files import Files
+from penstock_simulator.report.machine import command_line
+from penstock_simulator.running import Elsewhere
+from penstock_simulator.sampling import Sampler, Sources
+from penstock_simulator.scenario_commands import (
+    Wishes,
+    judge_ledgers,
+    list_scenarios,
+    play,
+    routes_of,
+)
+from penstock_simulator.scenario_ledgers import load_ledgers
+from penstock_simulator.scenario_statement import print_accounts
 from penstock_simulator.stack import StackError
 from penstock_simulator.statement import print_account
+from penstock_simulator.undertaking import Undertaking
 
-BROKEN, UNDONE, INTERRUPTED = 1, 3, 130
+BROKEN, UNUSABLE, UNDONE, INTERRUPTED = 1, 2, 3, 130
+
+_RATE, _SECONDS = 2_000.0, 30.0
+_OF_A_PLAIN_FLEET = ("tenants", "devices", "metrics", "connections", "qos", "malformed", "topic")
 
 program = typer.Typer(
     name="penstock-sim",
@@ -48,29 +68,6 @@ program = typer.Typer(
 )
 
 
-def _writable(report: Path | None) -> Path | None:
-    """Check before the run that its report can be written after it."""
-    if report is not None:
-        folder = report.absolute().parent
-        if not folder.is_dir():
-            raise typer.BadParameter(f"there is no folder {folder}")
-        if not os.access(report if report.exists() else folder, os.W_OK):
-            raise typer.BadParameter(f"{report} cannot be written")
-    return report
-
-
-Seed = Annotated[
-    int | None,
-    typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),
-]
-Report = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", dir_okay=False, callback=_writable, help="Write the account as JSON."
-    ),
-]
-
-
 def main(name: str = "penstock-sim") -> None:
     """Run the command line, as the program of that name."""
     program.info.name = name
@@ -80,12 +77,32 @@ def main(name: str = "penstock-sim") -> None:
 @program.command()
 def run(
     *,
-    url: Annotated[str, typer.Option(help="mqtt://[user:password@]host[:port].")],
-    ledger: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what was sent, for `verify`.")
+    context: typer.Context,
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help="A name of `scenarios`, or the path of a YAML file; needs no --url."),
     ] = None,
-    rate: Annotated[float, typer.Option(min=0, help="Messages/s in all; 0 is unlimited.")] = 2_000,
-    duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
+    url: Annotated[
+        str | None, typer.Option(help="mqtt://[user:password@]host[:port]; load this broker.")
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was sent, for `verify`; one for each group."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            show_default="the scenario's, or 2000",
+            help="Messages/s in all; 0 is unlimited, without a scenario.",
+        ),
+    ] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0, show_default="the scenario's, or 30", help="Seconds; 0 is until Ctrl-C."
+        ),
+    ] = None,
     tenants: Annotated[int, typer.Option(min=1)] = 3,
     devices: Annotated[int, typer.Option(min=1, help="Of each tenant.")] = 40,
     metrics: Annotated[int, typer.Option(min=1, max=1_000, help="Of each device.")] = 3,
@@ -96,8 +113,29 @@ def run(
     ] = 0,
     topic: Annotated[str, typer.Option(help="Template with {tenant} and {device}.")] = TELEMETRY,
     seed: Seed = None,
+    dsn: Annotated[
+        str | None, typer.Option(help="Judge this database afterwards; see also `verify`.")
+    ] = None,
+    daemon: MetricsUrl = None,
+    record: RecordFile = None,
+    page: Page = None,
 ) -> None:
-    """Publish a simulated fleet's readings, and note what the broker acknowledged."""
+    """Publish a scenario's readings, or a plain fleet's, and account for what was acknowledged.
+
+    A scenario without --url runs on a broker, a database and a daemon of its own. The options from
+    --tenants to --topic are for a plain fleet.
+    """
+    if scenario is not None:
+        _refuse(context, _OF_A_PLAIN_FLEET, "is the scenario's to say")
+        wishes = Wishes(rate, duration, seed, ledger, _command(), Files(record, page))
+        elsewhere = None if url is None else Elsewhere(url, dsn, daemon)
+        if elsewhere is None:
+            _refuse(context, ("dsn", "daemon"), "needs --url")
+        with _told_errors():
+            _end(play(Console(), scenario, wishes, elsewhere))
+    if url is None:
+        raise typer.BadParameter("give --url, or a scenario, which brings a broker of its own")
+    rate = _RATE if rate is None else rate
     every = round(1 / malformed) if malformed else 0
     with _told_errors():
         fleet = Fleet(
@@ -112,12 +150,36 @@ def run(
             topic=topic,
             qos=qos,
         )
-        publisher = Publisher(url, fleet, rate=rate)
+        undertaking = Undertaking(
+            Publisher(url, fleet, rate=rate),
+            Sampler(Sources(exposition=partial(fetched, daemon) if daemon else None)),
+            dsn=dsn,
+        )
         try:
-            uvloop.run(_publish(publisher, duration))
+            judge = uvloop.run(undertaking.run(_SECONDS if duration is None else duration))
         finally:
             if ledger is not None:
-                save(publisher.ledger, ledger)
+                save(undertaking.publisher.ledger, ledger)
+        Files(record, page).write(lambda: undertaking.record(_command(), judge))
+    if judge is not None:
+        account = judge.account()
+        print_account(Console(), account)
+        _end(account)
+
+
+@program.command()
+def scenarios() -> None:
+    """List the scenarios that are there, with their stories."""
+    list_scenarios(Console())
+
+
+@program.command()
+def routes(
+    scenario: Annotated[str, typer.Argument(help="A name, or the path of a YAML file.")],
+) -> None:
+    """Print the routes that a daemon of your own needs for a scenario."""
+    with _told_errors():
+        typer.echo(routes_of(scenario), nl=False)
 
 
 @program.command()
@@ -125,17 +187,19 @@ def verify(
     *,
     dsn: Annotated[str, typer.Option(help="The database to judge.")],
     ledger: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="What was sent; once for each process.")
+        list[Path],
+        typer.Option(metavar="FILE", help="What was sent; once for each process and group."),
     ],
     report: Report = None,
 ) -> None:
     """Reconcile a database with what was sent: what is lost, doubled, altered or invented?"""
     with _told_errors():
-        account = asyncio.run(oracle.verify(dsn, load(ledger)))
-    print_account(Console(), account)
+        judged = judge_ledgers(dsn, load_ledgers(ledger))
+    account = judged.account
+    print_accounts(Console(), judged.accounts, account)
     if report is not None:
         report.write_text(json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
-    raise typer.Exit(0 if account.holds else BROKEN)
+    _end(account)
 
 
 @program.command()
@@ -143,42 +207,33 @@ def demo(
     *,
     duration: Annotated[float, typer.Option(min=0, help="Seconds; 0 is until Ctrl-C.")] = 30,
     report: Report = None,
+    record: RecordFile = None,
+    page: Page = None,
     seed: Seed = None,
 ) -> None:
     """Run Penstock on private servers, load it, and account for every reading."""
     with _told_errors():
-        account = demonstrate(Console(), seconds=duration, report=report, seed=_seed(seed))
-    raise typer.Exit(0 if account.holds else BROKEN)
+        account = demonstrate(
+            Console(),
+            seconds=duration,
+            report=report,
+            seed=_seed(seed),
+            command=_command(),
+            files=Files(record, page),
+        )
+    _end(account)
 
 
-async def _publish(publisher: Publisher, seconds: float) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    if seconds:
-        loop.call_later(seconds, stop.set)
-    telling = asyncio.create_task(_tell(publisher), name="tell")
-    try:
-        await publisher.run(stop)
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)
-    typer.echo(
-        f"{publisher.published:,} messages published,"
-        f" {publisher.ledger.acknowledged:,} acknowledged,"
-        f" {publisher.waiting:,} unanswered, {publisher.refused:,} refused,"
-        f" {publisher.reconnects:,} reconnects"
-    )
+def _end(account: Account | None) -> NoReturn:
+    raise typer.Exit(0 if account is None or account.holds else BROKEN)
 
 
-async def _tell(publisher: Publisher) -> None:
-    before = 0
-    while True:
-        await asyncio.sleep(2)
-        published = publisher.published
-        typer.echo(f"{published:,} messages published, {(published - before) / 2:,.0f}/s")
-        before = published
+def _refuse(context: typer.Context, options: Iterable[str], why: str) -> None:
+    """Refuse options that were given and would mean nothing."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--{name} {why}")
 
 
 @contextmanager
@@ -186,6 +241,9 @@ def _told_errors() -> Iterator[None]:
     """End with a sentence where the outside, or an argument, is at fault."""
     try:
         yield
+    except ConfigError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(UNUSABLE) from error
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     except (PublishError, OracleError, LedgerError, SandboxError, StackError, OSError) as error:
@@ -194,6 +252,10 @@ def _told_errors() -> Iterator[None]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo(f"{program.info.name}: interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _command() -> str:
+    return command_line(program.info.name or "penstock-sim", sys.argv[1:])
 
 
 def _seed(given: int | None) -> int:

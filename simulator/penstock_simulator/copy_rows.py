@@ -7,7 +7,7 @@ array of records as it stands; the lengths that stand before the columns are che
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock_simulator.judge import Rows
+from penstock_simulator.rows import Rows
 
 _HEADER_BYTES = 19
 _EPOCH_2000_US = 946_684_800_000_000

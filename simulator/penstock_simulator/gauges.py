@@ -27,10 +27,17 @@ class Gauges(NamedTuple):
     """By reason; none that is 0."""
     latency_buckets: Mapping[float, float] = {}
     """Readings committed within so many seconds of their timestamps."""
+    dead_lettered: int = 0
+    """Readings."""
+    spool_rows: int = 0
+    spool_bytes: int = 0
+    cpu_seconds: float | None = None
+    """Processor time of the daemon; `None` where it does not say."""
+    resident_bytes: int | None = None
 
 
 def read_gauges(exposition: str) -> Gauges:
-    """Read a Prometheus text exposition; metrics that are missing count as 0."""
+    """Read a Prometheus text exposition; metrics that are missing count as 0, or are None."""
     totals: dict[str, float] = defaultdict(float)
     letters: dict[str, int] = {}
     buckets: dict[float, float] = {}
@@ -40,6 +47,7 @@ def read_gauges(exposition: str) -> Gauges:
             letters[label] = int(value)
         elif name == _LATENCY:
             buckets[float(label)] = value
+    resident = totals.get("process_resident_memory_bytes")
     return Gauges(
         received=int(totals["penstock_messages_received_total"]),
         stored=int(totals["penstock_readings_stored_total"]),
@@ -49,6 +57,11 @@ def read_gauges(exposition: str) -> Gauges:
         receive_maximum=int(totals["penstock_mqtt_receive_maximum"]),
         dead_letters=letters,
         latency_buckets=buckets,
+        dead_lettered=int(totals["penstock_readings_dead_lettered_total"]),
+        spool_rows=int(totals["penstock_spool_rows"]),
+        spool_bytes=int(totals["penstock_spool_bytes"]),
+        cpu_seconds=totals.get("process_cpu_seconds_total"),
+        resident_bytes=None if resident is None else int(resident),
     )
 
 

@@ -36,8 +36,12 @@ def bits(keys: U64, sequence: NDArray[np.int64]) -> U64:
     The output function of splitmix64 at position `sequence` of the stream that starts at the key
     (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
     """
-    state: U64 = np.asarray(keys + (sequence.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return mixed(np.asarray(keys + (sequence.astype(np.uint64) + np.uint64(1)) * _GOLDEN))
+
+
+def mixed(state: U64) -> U64:
+    """Other bits for each of `state`, never the same for two of them: splitmix64's output."""
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
-    mixed: U64 = state ^ (state >> np.uint64(31))
-    return mixed
+    output: U64 = state ^ (state >> np.uint64(31))
+    return output

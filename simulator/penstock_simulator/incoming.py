@@ -9,6 +9,8 @@ from penstock_simulator.fleet import Numbers
 
 _PUBACK = 0x40
 _PUBACK_BYTES = 4
+_FIRST_FAILURE = 0x80
+"""Reason codes from here on are failures (MQTT 5 §2.4)."""
 _SUCCESSES = (
     mqtt5.PubAckReasonCode.SUCCESS,
     mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS,
@@ -25,6 +27,18 @@ class Incoming(NamedTuple):
     others: list[mqtt5.Packet]
     rest: bytes
     """The beginning of a packet that is not complete yet."""
+
+
+def lone_puback(data: bytes) -> int | None:
+    """The packet id, when the broker sent one PUBACK that is a success and nothing else.
+
+    That is what a connection with little traffic reads, and thousands of those add up.
+    """
+    if len(data) < _PUBACK_BYTES or data[0] != _PUBACK or data[1] != len(data) - 2:
+        return None
+    if len(data) > _PUBACK_BYTES and data[4] >= _FIRST_FAILURE:
+        return None
+    return data[2] << 8 | data[3]
 
 
 def parse(data: bytes) -> Incoming:

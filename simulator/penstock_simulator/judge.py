@@ -7,44 +7,20 @@ no code with what it judges: every value is computed again from the ledger's fle
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penstock_simulator.abuse import abuse_of, marker_pattern
-from penstock_simulator.account import Account, Latency
-from penstock_simulator.census import Census
+from penstock_simulator.account import Account, Latency, TenantAccount
+from penstock_simulator.census import Census, Flags
+from penstock_simulator.expectation import Expectation, Readings
 from penstock_simulator.fleet import Numbers, Series
-from penstock_simulator.identity import keys_of
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.letters import Letter, LetterReader
+from penstock_simulator.rows import Rows
 from penstock_simulator.series_table import SeriesTable
-from penstock_simulator.signals import signal_of, thousandths
 
-GOOD_QUALITY = 192
 LATEST_US = 2**63 - 1
-
-
-class Rows(NamedTuple):
-    """Stored readings, in columns."""
-
-    series_id: Numbers
-    ts_us: Numbers
-    value: NDArray[np.float64]
-    quality: Numbers
-    transaction: Numbers
-    """The transaction that wrote each row."""
-
-    def where(self, which: NDArray[np.bool_]) -> "Rows":
-        """Some of the rows."""
-        return Rows(
-            self.series_id[which],
-            self.ts_us[which],
-            self.value[which],
-            self.quality[which],
-            self.transaction[which],
-        )
 
 
 class Judge:
@@ -56,9 +32,10 @@ class Judge:
         self._fleet = fleet
         self._census = Census(ledger)
         self._series = SeriesTable(fleet, series)
-        self._keys = keys_of(fleet.seed, list(fleet.series())).reshape(fleet.size, fleet.metrics)
-        self._seen = np.zeros((self._census.total, fleet.metrics), dtype=np.uint16)
-        self._refused = np.zeros((self._census.total, fleet.metrics), dtype=np.bool_)
+        self._expectation = Expectation(fleet)
+        shape = (self._census.total, fleet.values_per_message)
+        self._seen = np.zeros(shape, dtype=np.uint16)
+        self._refused = np.zeros(shape, dtype=np.bool_)
         self._transactions = np.zeros(self._census.total, dtype=np.int64)
         self._committed_us = np.zeros(self._census.total, dtype=np.int64)
         self._read_letter = LetterReader(fleet).read
@@ -77,22 +54,19 @@ class Judge:
         return np.sort(self._committed_us[self._committed_us > 0])
 
     def add_rows(self, rows: Rows) -> None:
-        """Judge stored rows under this run's names."""
+        """Judge stored rows under this run's names, be they numbers or texts."""
         device, metric = self._series.find(rows.series_id)
-        sequence = np.where(device >= 0, self._fleet.sequences(device, rows.ts_us), -1)
-        message = self._census.find(device, sequence)
-        explained = message >= 0
+        readings = self._expectation.identify(device, metric, rows.ts_us, rows.value)
+        message = self._find(readings)
+        is_text = rows.quality is None
+        explained = (message >= 0) & (self._expectation.is_text(metric) == is_text)
         self._invented += int((~explained).sum())
-        rows, message = rows.where(explained), message[explained]
-        device, metric, sequence = device[explained], metric[explained], sequence[explained]
-        np.add.at(self._seen, (message, metric), 1)
+        rows, readings = rows.where(explained), readings.where(explained)
+        message = message[explained]
+        np.add.at(self._seen, (message, self._expectation.positions(readings)), 1)
         self._transactions[message] = rows.transaction
-        wrong = rows.value != self._values(device, metric, sequence, rows.ts_us)
-        self._corrupt += int((wrong | (rows.quality != GOOD_QUALITY)).sum())
-
-    def add_invented(self, count: int) -> None:
-        """Count rows under this run's names where there must be none."""
-        self._invented += count
+        right = self._expectation.right(readings, rows.value, rows.quality)
+        self._corrupt += int((~right).sum())
 
     def add_letters(self, letters: Iterable[Letter]) -> None:
         """Judge dead letters under this run's names."""
@@ -100,7 +74,7 @@ class Judge:
         for letter in letters:
             found = pattern.search(letter.payload)
             if found is not None:
-                self._add_malformed(int(found[1]), int(found[2]), letter.reason)
+                self._add_abuse(int(found[1]), int(found[2]), letter.reason)
             else:
                 self._add_refused(letter)
 
@@ -110,32 +84,38 @@ class Judge:
         at = np.searchsorted(self.transactions, self._transactions[stored])
         self._committed_us[stored] = committed_us[at]
 
+    def commits(self) -> tuple[Numbers, Numbers]:
+        """When each stored message was due, and when it was committed, where that is known."""
+        stored = self._committed_us > 0
+        return self._census.due_us()[stored], self._committed_us[stored]
+
+    def waits(self, since_us: int = 0, until_us: int = LATEST_US) -> Numbers:
+        """From due to committed in µs, for stored messages that were due in a span of time."""
+        due_us = self._census.due_us()
+        chosen = (self._committed_us > 0) & (due_us >= since_us) & (due_us < until_us)
+        waits: Numbers = self._committed_us[chosen] - due_us[chosen]
+        return waits
+
     def latency(self, since_us: int = 0, until_us: int = LATEST_US) -> Latency:
-        """From sent to committed, for the stored messages that were sent in a span of time."""
-        sent_us = self._census.sent_us()
-        chosen = (self._committed_us > 0) & (sent_us >= since_us) & (sent_us < until_us)
-        if not chosen.any():
-            return Latency(None, None)
-        waited_ms = (self._committed_us[chosen] - sent_us[chosen]) / 1_000
-        p50, p99 = np.percentile(waited_ms, [50, 99])
-        return Latency(round(float(p50), 3), round(float(p99), 3))
+        """Percentiles of `waits`."""
+        return Latency.of(self.waits(since_us, until_us))
 
     def account(self) -> Account:
         """The verdict on all that was fed."""
         acknowledged = self._census.acknowledged()
         stored = self._seen > 0
-        lost = acknowledged[:, np.newaxis] & ~stored & ~self._refused
-        malformed = self._census.malformed_acknowledged()
-        stored_readings = int(stored.sum())
-        stored_messages = int(stored.any(axis=1).sum())
+        lost = (acknowledged[:, np.newaxis] & ~stored & ~self._refused).sum(axis=1)
+        unanswered = [at for at in self._census.acknowledged_abuse() if at not in self._letters]
+        again = int(self._seen.sum(dtype=np.int64)) - int(stored.sum())
         seconds = self._seconds()
         return Account(
             published=self._ledger.published,
             acknowledged=self._ledger.acknowledged,
-            expected_readings=int(acknowledged.sum()) * self._fleet.metrics,
-            stored_readings=stored_readings,
-            lost=int(lost.sum()) + sum(place not in self._letters for place in malformed),
-            duplicates=int(self._seen.sum(dtype=np.int64)) - stored_readings,
+            expected_readings=int(acknowledged.sum()) * self._fleet.values_per_message,
+            stored_readings=int(stored.sum()),
+            lost=int(lost.sum()) + len(unanswered),
+            duplicates=0 if self._fleet.untimed else again,
+            restamped=again if self._fleet.untimed else 0,
             corrupt=self._corrupt,
             invented=self._invented,
             both=int((stored & self._refused).sum()),
@@ -144,41 +124,69 @@ class Judge:
             dead_lettered=dict(sorted(self._reasons.items())),
             repeated_dead_letters=sum(self._letters.values()) - len(self._letters),
             latency_ms=self.latency(),
-            messages_per_second=round((stored_messages + len(self._letters)) / seconds, 1),
-            readings_per_second=round(stored_readings / seconds, 1),
+            messages_per_second=round(
+                (int(stored.any(axis=1).sum()) + len(self._letters)) / seconds, 1
+            ),
+            readings_per_second=round(int(stored.sum()) / seconds, 1),
+            tenants=self._by_tenant(acknowledged, stored.sum(axis=1), lost, unanswered),
         )
 
-    def _values(
-        self, device: Numbers, metric: Numbers, sequence: Numbers, ts_us: Numbers
-    ) -> NDArray[np.float64]:
-        values = np.zeros(len(ts_us), dtype=np.float64)
-        for number, name in enumerate(self._fleet.metric_names):
-            here = metric == number
-            keys = self._keys[device[here], number]
-            exact = thousandths(signal_of(name), keys, sequence[here], ts_us[here])
-            values[here] = exact / 1_000
-        return values
+    def _by_tenant(
+        self,
+        acknowledged: Flags,
+        stored: Numbers,
+        lost: Numbers,
+        unanswered: list[tuple[int, int]],
+    ) -> dict[str, TenantAccount]:
+        tenant, count = self._census.tenants(), self._fleet.tenants
+        published, answered = self._census.published_by_tenant()
+        letters = Counter(self._census.tenant_of_abuse(*at) for at in self._letters)
+        missing = Counter(self._census.tenant_of_abuse(*at) for at in unanswered)
+        expected = np.bincount(tenant[acknowledged], minlength=count)
+        stored, lost = (
+            np.bincount(tenant, weights=each, minlength=count).astype(np.int64)
+            for each in (stored, lost)
+        )
+        return {
+            self._fleet.tenant(number): TenantAccount(
+                published=int(published[number]),
+                acknowledged=int(answered[number]),
+                expected_readings=int(expected[number]) * self._fleet.values_per_message,
+                stored_readings=int(stored[number]),
+                lost=int(lost[number]) + missing[number],
+                dead_lettered=letters[number],
+            )
+            for number in range(count)
+        }
 
-    def _add_malformed(self, lane: int, number: int, reason: str) -> None:
-        if not self._census.was_malformed(lane, number):
+    def _find(self, readings: Readings) -> Numbers:
+        return self._census.find(readings.device, self._expectation.messages(readings))
+
+    def _add_abuse(self, lane: int, number: int, reason: str) -> None:
+        if not self._census.was_abuse(lane, number):
             self._invented += 1
             return
         self._letters[lane, number] += 1
         if self._letters[lane, number] == 1:
             self._reasons[reason] += 1
-            self._misjudged += reason != abuse_of(self._fleet.seed, lane, number).reason
+            self._misjudged += reason != abuse_of(self._fleet, lane, number).reason
 
     def _add_refused(self, letter: Letter) -> None:
-        """A dead letter without a marker: of a well-formed message, or of one of its readings."""
-        device, ts_us, metrics = self._read_letter(letter)
-        devices = np.array([device])
-        sequence = self._fleet.sequences(devices, np.array([ts_us]))
-        message = int(self._census.find(devices, sequence)[0])
-        if message < 0:
+        """A dead letter without a marker: of a well-formed message, or of some of its readings."""
+        device, refused = self._read_letter(letter)
+        count = len(refused)
+        readings = self._expectation.identify(
+            np.full(count, device, dtype=np.int64),
+            np.array([reading.metric for reading in refused], dtype=np.int64),
+            np.array([reading.ts_us for reading in refused], dtype=np.int64),
+            np.array([reading.value for reading in refused], dtype=np.float64),
+        )
+        message = self._find(readings)
+        if not count or (message < 0).any():
             self._invented += 1
             return
         self._reasons[letter.reason] += 1
-        self._refused[message, metrics] = True
+        self._refused[message, self._expectation.positions(readings)] = True
 
     def _seconds(self) -> float:
         first, last = self._ledger.span_us

@@ -12,19 +12,27 @@ from penstock_simulator.fleet import Fleet, Numbers
 from penstock_simulator.ledger import ACKNOWLEDGED, REFUSED, WAITING, LaneLedger
 from penstock_simulator.packets import PACKET_IDS, Block, LaneEncoder
 
-_BLOCK_SLOTS = 1_024
+MOST_BLOCK_SLOTS = 1_024
+
 _REPEAT_SLOTS = 256
 
 
 class Lane:
-    """A lane of a fleet on its way to the broker."""
+    """A lane of a fleet on its way to the broker.
 
-    def __init__(self, fleet: Fleet, number: int) -> None:
+    Args:
+        fleet: what is published.
+        number: which lane of it.
+        block_slots: how many packets at least are encoded at a time.
+    """
+
+    def __init__(self, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> None:
         self.number = number
         self.ledger = LaneLedger()
         self.refused = 0
         """Messages that the broker answered with a reason of failure."""
         self._encoder = LaneEncoder(fleet, number)
+        self._block_slots = block_slots
         self._at_least_once = fleet.qos > 0
         self._window = PACKET_IDS
         self._cursor = 0
@@ -53,6 +61,19 @@ class Lane:
             return PACKET_IDS
         return self._window - (self._cursor - self._oldest)
 
+    @property
+    def empty(self) -> bool:
+        """Whether the next new packet has not been encoded yet."""
+        return self._block is None or self.sent >= self._block.stop
+
+    def block_size(self, count: int) -> int:
+        """How many slots to encode at once when `count` are due."""
+        return max(self._block_slots, min(count, MOST_BLOCK_SLOTS))
+
+    def stock(self, block: Block) -> None:
+        """Hand over the next new packets, encoded elsewhere; they begin at slot `sent`."""
+        self._block = block
+
     def connected(self, receive_maximum: int) -> None:
         """Start over on a new connection, with what was not acknowledged on the one before."""
         self._window = min(receive_maximum, PACKET_IDS)
@@ -75,30 +96,50 @@ class Lane:
 
         Only to be called with room for them and nothing to repeat.
         """
-        if self._block is None or self._cursor == self._block.stop:
-            self._block = self._encoder.block(self._cursor, self._cursor + _BLOCK_SLOTS)
+        block = self._block
+        if block is None or not block.first <= self._cursor < block.stop:
+            stop = self._cursor + self.block_size(count)
+            block = self._block = self._encoder.block(self._cursor, stop)
         start = self._cursor
-        stop = min(start + count, self._block.stop)
+        stop = min(start + count, block.stop)
         self._cursor = stop
         self.ledger.append(stop - start, now_us)
-        return self._block.cut(start, stop)
+        return block.cut(start, stop)
 
-    def acknowledge(self, packet_ids: Numbers) -> None:
+    def acknowledge(self, packet_ids: Numbers, now_us: int) -> None:
         """Note that the broker took packets; ids that are not in flight are ignored."""
-        self._settle(packet_ids, ACKNOWLEDGED)
+        self._settle(packet_ids, ACKNOWLEDGED, now_us)
 
-    def refuse(self, packet_ids: Numbers) -> None:
+    def acknowledge_one(self, packet_id: int, now_us: int) -> None:
+        """The same for one packet, at a tenth of the cost."""
+        outcome, slot = self.ledger.outcome, self._slot_of(packet_id)
+        if slot >= self.sent or outcome[slot] != WAITING:
+            return
+        self.ledger.settle(slot, ACKNOWLEDGED, now_us)
+        if slot == self._oldest:
+            self._forget_settled()
+
+    def refuse(self, packet_ids: Numbers, now_us: int) -> None:
         """Note that the broker answered with a reason of failure; they are not sent again."""
-        if len(packet_ids):
-            self.refused += self._settle(packet_ids, REFUSED)
+        self.refused += self._settle(packet_ids, REFUSED, now_us)
 
-    def _settle(self, packet_ids: Numbers, outcome: int) -> int:
+    def _settle(self, packet_ids: Numbers, outcome: int, now_us: int) -> int:
+        if not len(packet_ids):
+            return 0
         slots = self._oldest + (packet_ids - 1 - self._oldest) % PACKET_IDS
         slots = slots[slots < self.sent]
-        self.ledger.outcome[slots] = outcome
+        slots = slots[self.ledger.outcome[slots] == WAITING]
+        self.ledger.settle(slots, outcome, now_us)
+        self._forget_settled()
+        return len(slots)
+
+    def _slot_of(self, packet_id: int) -> int:
+        """The only slot from the oldest one on that can be in flight with this id."""
+        return self._oldest + (packet_id - 1 - self._oldest) % PACKET_IDS
+
+    def _forget_settled(self) -> None:
         pending = self.ledger.outcome[self._oldest :]
         if len(pending):
             first = int(pending.argmin())
             self._oldest = self._oldest + first if pending[first] == WAITING else self.sent
         self._cursor = max(self._cursor, self._oldest)
-        return len(slots)

@@ -19,8 +19,10 @@ from penstock_simulator.fleet import Series
 from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.letters import Letter
+from penstock_simulator.rows import Rows
 
-_LETTERS_AT_ONCE = 200
+_LETTERS_AT_ONCE = 50
+_TEXTS_AT_ONCE = 10_000
 _CONNECT_SECONDS = 10.0
 
 # All names of a run end with its tag, so rows that strayed to another tenant are found as well.
@@ -34,9 +36,13 @@ where tenants.name like '%' || $1 or devices.name like '%' || $1
 _ROWS = """
 select series_id, quality, ts, value, xmin from readings where series_id = any($1::integer[])
 """
-_TEXTS = "select count(*) from readings_text where series_id = any($1::integer[])"
+_TEXTS = """
+select series_id, (extract(epoch from ts) * 1000000)::bigint as ts_us, value,
+    xmin::text::bigint as transaction
+from readings_text where series_id = any($1::integer[])
+"""
 _LETTERS = """
-select reason, substring(payload for 65536) as payload, device
+select reason, substring(payload for 262144) as payload, device, topic
 from dead_letters
 where tenant like '%' || $1 or device like '%' || $1 or position($2::bytea in payload) > 0
 """
@@ -83,7 +89,7 @@ async def _examine(connection: asyncpg.Connection, ledger: Ledger) -> Judge:
     series = {record["series_id"]: Series(*tuple(record)[1:]) for record in records}
     judge = Judge(ledger, series)
     await _feed_rows(connection, judge, list(series))
-    judge.add_invented(await connection.fetchval(_TEXTS, list(series)))
+    await _feed_texts(connection, judge, list(series))
     async for letters in _letters(connection, tag):
         judge.add_letters(letters)
     await _feed_commits(connection, judge)
@@ -99,6 +105,21 @@ async def _feed_rows(connection: asyncpg.Connection, judge: Judge, series: list[
             judge.add_rows(rows)
 
     await connection.copy_from_query(_ROWS, series, output=take, format="binary")
+
+
+async def _feed_texts(connection: asyncpg.Connection, judge: Judge, series: list[int]) -> None:
+    cursor = await connection.cursor(_TEXTS, series)
+    while records := await cursor.fetch(_TEXTS_AT_ONCE):
+        series_id, ts_us, value, transaction = zip(*records, strict=True)
+        judge.add_rows(
+            Rows(
+                series_id=np.array(series_id, dtype=np.int64),
+                ts_us=np.array(ts_us, dtype=np.int64),
+                value=np.array(value, dtype=object),
+                quality=None,
+                transaction=np.array(transaction, dtype=np.int64),
+            )
+        )
 
 
 async def _letters(connection: asyncpg.Connection, tag: str) -> AsyncIterator[Iterator[Letter]]:

@@ -1,14 +1,15 @@
-"""Encodes the PUBLISH packets of a lane, many at a time.
+"""Encodes PUBLISH packets, many at a time.
 
-Packets of a fleet differ only in names, packet ids and digits, and are all equally long. So a
+Packets of a fleet differ only in names, packet ids and values, and are all equally long. So a
 block of them is a matrix of bytes: rows are copied from a template for each device, which the
-codec made, and numpy writes the digits into their columns. That costs a fraction of a microsecond
-a message, and leaves the machine to what is being measured.
+codec made, and numpy writes the values into their columns. That costs a few microseconds a message
+at most, and leaves the machine to what is being measured.
 
 What always holds: the packets of a slot are the same whenever they are encoded, apart from the
 DUP flag, so nothing has to be kept for sending it again.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import mqtt5
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from penstock_simulator import abuse
 from penstock_simulator.fleet import Fleet, Numbers
 from penstock_simulator.identity import keys_of
-from penstock_simulator.signals import signal_of, thousandths
+from penstock_simulator.numbering import abuse_devices, is_abuse, places
+from penstock_simulator.shapes import Entry, layouts, qualities
+from penstock_simulator.signals import Moment
+from penstock_simulator.timing import timestamp_us, timestamps_us
 
 PACKET_IDS = 65_535
 
-_TIMESTAMP_DIGITS = 16
 _DUP_FLAG = 0x08
-_ZERO = ord("0")
 
 
 class Block(NamedTuple):
@@ -47,114 +49,165 @@ class Block(NamedTuple):
         return memoryview(self.data)[begin : int(self.ends[stop - self.first - 1])]
 
 
-class LaneEncoder:
-    """Encodes one lane of a fleet."""
+class FleetEncoder:
+    """Encodes the messages of a fleet, of whichever lanes; lanes share it."""
 
-    def __init__(self, fleet: Fleet, lane: int) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._lane = lane
-        self._devices = fleet.lane_devices(lane)
-        self._signals = [signal_of(metric) for metric in fleet.metric_names]
-        self._keys = [
-            keys_of(
-                fleet.seed,
-                [(fleet.tenant(d), fleet.device(d), metric) for d in self._devices.tolist()],
-            )
-            for metric in fleet.metric_names
-        ]
-        payload, self._fields = _payload_template(fleet)
-        self._templates = self._encode_templates(payload)
-        self._payload_start: int = self._templates.shape[1] - len(payload)
+        self._metrics = fleet.reported
+        self._layouts = layouts(fleet)
+        devices = range(fleet.size)
+        self._keys = keys_of(fleet.seed, [(fleet.tenant(d), fleet.device(d)) for d in devices])
+        self._templates = self._encode_templates()
+        self.payload_bytes = len(self._layouts[0].blank)
+        """Length of the payload of a well-formed message; of the first metric's, if they differ."""
+        self._payload_starts = [self.packet_bytes - len(layout.blank) for layout in self._layouts]
 
     @property
     def packet_bytes(self) -> int:
-        """Length of the PUBLISH packet of an envelope, as the publisher sends it."""
+        """Length of the PUBLISH packet of a well-formed message, as the publisher sends it."""
         return int(self._templates.shape[1])
 
-    @property
-    def payload_bytes(self) -> int:
-        """Length of the payload of an envelope."""
-        return self.packet_bytes - self._payload_start
+    def encode(
+        self, lanes: Numbers, slots: Numbers, *, duplicate: bool = False
+    ) -> tuple[bytes, Numbers]:
+        """The packets of some slots of some lanes, in that order, and where each of them ends.
 
-    def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
-        """Encode slots `first` to `stop`; with `duplicate`, as sent again (MQTT 5 §3.3.1.1)."""
-        slots = np.arange(first, stop, dtype=np.int64)
-        malformed = self._fleet.is_malformed(slots)
-        rows = self._encode_envelopes(slots[~malformed], duplicate=duplicate)
-        if not malformed.any():
+        `lanes` is as long as `slots`, or a single one. With `duplicate`, they are encoded as sent
+        again (MQTT 5 §3.3.1.1).
+        """
+        abused = is_abuse(self._fleet, slots)
+        if not abused.any():
+            rows = self._encode_well_formed(lanes, slots, duplicate=duplicate)
             ends = np.arange(1, len(slots) + 1, dtype=np.int64) * self.packet_bytes
-            return Block(first, rows.tobytes(), ends)
-        return self._spliced(slots, malformed, rows, duplicate=duplicate)
+            return rows.tobytes(), ends
+        lanes = np.broadcast_to(lanes, slots.shape)
+        rows = self._encode_well_formed(lanes[~abused], slots[~abused], duplicate=duplicate)
+        abuses = [
+            self._encode_abuse(lane, slot, duplicate=duplicate)
+            for lane, slot in zip(lanes[abused].tolist(), slots[abused].tolist(), strict=True)
+        ]
+        return _spliced(rows, abused, abuses)
 
-    def _encode_envelopes(self, slots: Numbers, *, duplicate: bool) -> NDArray[np.uint8]:
-        envelopes = slots - self._fleet.malformed_before(slots)
-        positions = envelopes % len(self._devices)
-        sequence = envelopes // len(self._devices)
-        ts_us = self._fleet.timestamps_us(self._devices[positions], sequence)
-        rows: NDArray[np.uint8] = self._templates[positions]
+    def _encode_well_formed(
+        self, lanes: Numbers, slots: Numbers, *, duplicate: bool
+    ) -> NDArray[np.uint8]:
+        device, message = places(self._fleet, lanes, slots)
+        if self._fleet.variants == 1:
+            rows: NDArray[np.uint8] = self._templates[device]
+            self._fill(rows, 0, device, message * self._fleet.batch)
+        else:
+            turn = message // self._fleet.variants
+            variant = message - turn * self._fleet.variants
+            rows = self._templates[variant * self._fleet.size + device]
+            for number in range(self._fleet.variants):
+                here = np.flatnonzero(variant == number)
+                some = rows[here]
+                self._fill(some, number, device[here], turn[here])
+                rows[here] = some
         if duplicate:
             rows[:, 0] |= _DUP_FLAG
         if self._fleet.qos:
-            self._put_packet_ids(rows, slots)
-        payload = rows[:, self._payload_start :]
-        _put_digits(payload, self._fields[0], ts_us)
-        for field, signal, keys in zip(self._fields[1:], self._signals, self._keys, strict=True):
-            value = thousandths(signal, keys[positions], sequence, ts_us)
-            _put_digits(payload, slice(field.start, field.stop - 4), value // 1_000)
-            _put_digits(payload, slice(field.stop - 3, field.stop), value % 1_000)
+            self._put_packet_ids(rows, slots, message)
         return rows
 
-    def _put_packet_ids(self, rows: NDArray[np.uint8], slots: Numbers) -> None:
+    def _fill(
+        self, rows: NDArray[np.uint8], variant: int, device: Numbers, sequence: Numbers
+    ) -> None:
+        payloads = rows[:, self._payload_starts[variant] :]
+        keys = self._keys[device]
+        for entry in self._layouts[variant].entries:
+            ts_us = timestamps_us(self._fleet, device, sequence)
+            self._fill_entry(payloads, entry, Moment(keys, sequence, ts_us))
+            sequence = sequence + 1
+
+    def _fill_entry(self, payloads: NDArray[np.uint8], entry: Entry, moment: Moment) -> None:
+        if entry.clock is not None:
+            entry.clock.fill(payloads, moment.ts_us)
+        for metric, hole in entry.values:
+            hole.fill(payloads, self._metrics[metric].signal.at(moment))
+        for metric, hole in entry.qualities:
+            hole.fill(payloads, qualities(moment, metric))
+
+    def _put_packet_ids(self, rows: NDArray[np.uint8], slots: Numbers, message: Numbers) -> None:
         ids = packet_ids(slots)
         # The packet id, a zero for "no properties", and the payload end the packet (§3.3.2).
-        at = self._payload_start - 3
-        rows[:, at] = ids >> 8
-        rows[:, at + 1] = ids & 0xFF
+        at = np.array(self._payload_starts)[message % self._fleet.variants] - 3
+        every = np.arange(len(rows))
+        rows[every, at] = ids >> 8
+        rows[every, at + 1] = ids & 0xFF
 
-    def _spliced(
-        self,
-        slots: Numbers,
-        malformed: NDArray[np.bool_],
-        rows: NDArray[np.uint8],
-        *,
-        duplicate: bool,
-    ) -> Block:
-        pieces: list[bytes] = []
-        lengths = np.full(len(slots), self.packet_bytes, dtype=np.int64)
-        taken = 0
-        for count, at in enumerate(np.flatnonzero(malformed).tolist()):
-            packet = self._encode_malformed(int(slots[at]), duplicate=duplicate)
-            lengths[at] = len(packet)
-            pieces += (rows[taken : at - count].tobytes(), packet)
-            taken = at - count
-        pieces.append(rows[taken:].tobytes())
-        return Block(int(slots[0]), b"".join(pieces), np.cumsum(lengths))
-
-    def _encode_malformed(self, slot: int, *, duplicate: bool) -> bytes:
+    def _encode_abuse(self, lane: int, slot: int, *, duplicate: bool) -> bytes:
         fleet = self._fleet
         number = slot // fleet.malformed_every
-        device = int(self._devices[number % len(self._devices)])
-        kind = abuse.abuse_of(fleet.seed, self._lane, number)
-        topic = fleet.topic_of(device)
-        if kind.device is not None:
-            topic = topic.replace(fleet.device(device), kind.device)
-        ts_us = fleet.timestamp_us(device, slot // len(self._devices))
-        payload = kind.build(abuse.marker(fleet.tag, self._lane, number), ts_us)
-        packet_id = slot % PACKET_IDS + 1
-        return _publish(fleet, topic, payload, packet_id=packet_id, duplicate=duplicate)
+        device = int(abuse_devices(fleet, np.array(lane), np.array(number)))
+        kind = abuse.abuse_of(fleet, lane, number)
+        ts_us = timestamp_us(fleet, device, slot // (fleet.size // fleet.lanes))
+        return _publish(
+            fleet,
+            kind.topic(fleet, device, lane, number),
+            kind.build(fleet, abuse.marker(fleet.tag, lane, number), ts_us),
+            packet_id=slot % PACKET_IDS + 1,
+            duplicate=duplicate,
+        )
 
-    def _encode_templates(self, payload: bytes) -> NDArray[np.uint8]:
+    def _encode_templates(self) -> NDArray[np.uint8]:
         packets = [
-            _publish(self._fleet, self._fleet.topic_of(device), payload)
-            for device in self._devices.tolist()
+            _publish(self._fleet, self._fleet.topic_of(device, variant), layout.blank)
+            for variant, layout in enumerate(self._layouts)
+            for device in range(self._fleet.size)
         ]
         joined = np.frombuffer(b"".join(packets), dtype=np.uint8)
         return joined.reshape(len(packets), len(packets[0]))
 
 
+class LaneEncoder:
+    """Encodes one lane of a fleet."""
+
+    def __init__(self, fleet: Fleet, lane: int) -> None:
+        self._encoder = encoder_of(fleet)
+        self._lane = np.array(lane, dtype=np.int64)
+
+    @property
+    def packet_bytes(self) -> int:
+        """Length of the PUBLISH packet of a well-formed message, as the publisher sends it."""
+        return self._encoder.packet_bytes
+
+    @property
+    def payload_bytes(self) -> int:
+        """Length of the payload of a well-formed message."""
+        return self._encoder.payload_bytes
+
+    def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
+        """Encode slots `first` to `stop`; with `duplicate`, as sent again."""
+        slots = np.arange(first, stop, dtype=np.int64)
+        return Block(first, *self._encoder.encode(self._lane, slots, duplicate=duplicate))
+
+
+@lru_cache(maxsize=32)
+def encoder_of(fleet: Fleet) -> FleetEncoder:
+    """The encoder that all lanes of a fleet share."""
+    return FleetEncoder(fleet)
+
+
 def packet_ids(slots: Numbers) -> Numbers:
     """The packet ids of slots: they go round, so an id in flight names one slot."""
     return slots % PACKET_IDS + 1
+
+
+def _spliced(
+    rows: NDArray[np.uint8], abused: NDArray[np.bool_], abuses: list[bytes]
+) -> tuple[bytes, Numbers]:
+    """Well-formed packets with abuses between them."""
+    pieces: list[bytes] = []
+    lengths = np.full(len(abused), rows.shape[1], dtype=np.int64)
+    taken = 0
+    for count, (at, packet) in enumerate(zip(np.flatnonzero(abused).tolist(), abuses, strict=True)):
+        lengths[at] = len(packet)
+        pieces += (rows[taken : at - count].tobytes(), packet)
+        taken = at - count
+    pieces.append(rows[taken:].tobytes())
+    return b"".join(pieces), np.cumsum(lengths)
 
 
 def _publish(
@@ -167,21 +220,3 @@ def _publish(
         packet_id=packet_id if fleet.qos else None,
         duplicate=duplicate,
     ).write()
-
-
-def _payload_template(fleet: Fleet) -> tuple[bytes, list[slice]]:
-    """An envelope with zeros for digits, and where the timestamp and the values stand in it."""
-    text = '{"ts":'
-    fields = [slice(len(text), len(text) + _TIMESTAMP_DIGITS)]
-    text += "0" * _TIMESTAMP_DIGITS + ',"metrics":{'
-    for number, metric in enumerate(fleet.metric_names):
-        text += f'{"," if number else ""}"{metric}":'
-        width = signal_of(metric).digits + 1
-        fields.append(slice(len(text), len(text) + width))
-        text += "0" * (width - 4) + ".000"
-    return (text + "}}").encode(), fields
-
-
-def _put_digits(rows: NDArray[np.uint8], columns: slice, numbers: Numbers) -> None:
-    powers = 10 ** np.arange(columns.stop - columns.start - 1, -1, -1, dtype=np.int64)
-    rows[:, columns] = numbers[:, np.newaxis] // powers % 10 + _ZERO

@@ -1,8 +1,9 @@
-"""Publishes a fleet's messages over MQTT 5 at a fixed rate or as fast as the broker takes them.
+"""Publishes a fleet's messages over MQTT 5, by a schedule or as fast as the broker takes them.
 
-The schedule is an open loop: slot s is due at a time that depends on the rate alone, so what
-could not be sent while the broker was away goes out when it is back. The ledger notes for every
-message when it was sent and whether it was acknowledged. The publisher rides through broker
+The schedule is an open loop: when a slot is due depends on the pace alone, so what could not be
+sent while a lane or the broker was away goes out when it is back, and counts as late. It begins
+when all lanes that are there from the beginning have been let in. The ledger notes for every
+message when it was sent and when it was acknowledged. The publisher rides through broker
 restarts: it reconnects for as long as it runs and sends again whatever was not acknowledged.
 """
 
@@ -10,18 +11,30 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from urllib.parse import unquote, urlsplit
 
-from penstock_simulator.connection import KEEPALIVE_SECONDS, Connection, Login
-from penstock_simulator.fleet import Fleet
-from penstock_simulator.lane import Lane
+import numpy as np
+
+from penstock_simulator.agenda import NO_LIMIT, Agenda
+from penstock_simulator.descriptors import allow_connections
+from penstock_simulator.dialling import Dialler
+from penstock_simulator.effort import Effort
+from penstock_simulator.fleet import Fleet, Numbers
+from penstock_simulator.lane import MOST_BLOCK_SLOTS, Lane
 from penstock_simulator.ledger import Ledger
+from penstock_simulator.life import Life
+from penstock_simulator.pace import Pace, Steady
+from penstock_simulator.packets import encoder_of
+from penstock_simulator.schedule import Schedule
+from penstock_simulator.stock import stock_up
 
 _TICK_SECONDS = 0.002
-_CONNECT_SECONDS = 10.0
-_RECONNECT_MIN_SECONDS = 0.05
-_RECONNECT_MAX_SECONDS = 2.0
-_UNLIMITED = 1 << 62
+_DRAIN_TICK_SECONDS = 0.02
+_FULL_PATIENCE_SECONDS = 10.0
+_LEAST_BLOCK_SLOTS = 4
+_ALL_BLOCK_SLOTS = 65_536
+"""Slots that all lanes together hold encoded, about."""
+_AHEAD_SECONDS = 0.02
+_AHEAD_TICKS = 5
 
 Allowance = Callable[[], int]
 """How many messages may have been published by now, in all lanes together."""
@@ -32,10 +45,14 @@ class Publisher:
 
     Args:
         url: `mqtt://[user:password@]host[:port]`.
-        fleet: what to publish.
+        fleet: what to publish; one MQTT connection for each of its lanes.
         rate: messages a second over all lanes of the fleet; 0 is as fast as possible.
+        pace: what is due when, over all lanes of the fleet, instead of `rate`.
+        jitter: share of the time between two messages of a lane by which one may be late.
+        life: when connections are not there.
         lanes: the lanes that this process publishes.
         allowance: a further limit that is asked for at every tick.
+        connects_per_second: how fast connections are made, also after they were cut.
     """
 
     def __init__(
@@ -43,26 +60,43 @@ class Publisher:
         url: str,
         fleet: Fleet,
         *,
-        rate: float,
+        rate: float = 0.0,
+        pace: Pace | None = None,
+        jitter: float = 0.0,
+        life: Life | None = None,
         lanes: Sequence[int] | None = None,
         allowance: Allowance | None = None,
+        connects_per_second: float = 2_000.0,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "mqtt" or parts.hostname is None:
-            raise ValueError(f"{url!r} is not mqtt://host[:port]")
-        self._host, self._port = parts.hostname, parts.port or 1883
-        self._username = None if parts.username is None else unquote(parts.username)
-        self._password = None if parts.password is None else unquote(parts.password)
         self._fleet = fleet
-        self._rate = rate
+        self._life = life or Life()
         self._allowance = allowance
-        self._lanes = [Lane(fleet, number) for number in lanes or range(fleet.lanes)]
-        self._connections: dict[int, Connection] = {}
+        self._schedule = _schedule(
+            fleet, pace or (Steady(rate) if rate else None), jitter, self._life
+        )
+        numbers = list(lanes or range(fleet.lanes))
+        slots = min(MOST_BLOCK_SLOTS, max(_LEAST_BLOCK_SLOTS, _ALL_BLOCK_SLOTS // len(numbers)))
+        self._lanes = [Lane(fleet, number, block_slots=slots) for number in numbers]
+        self._numbers = np.array(numbers, dtype=np.int64)
+        self._agenda = Agenda(self._numbers, lanes=fleet.lanes, schedule=self._schedule)
+        births = self._life.births
+        self._dialler = Dialler(
+            url,
+            fleet,
+            self._lanes,
+            self._wake,
+            births=births.seconds(fleet.seed, self._numbers) if births else None,
+            per_second=connects_per_second,
+        )
         self._started_at = 0.0
-        self._allowed = _UNLIMITED
+        self._place = NO_LIMIT
         self._publishing = False
-        self.reconnects = 0
-        """Connections that were lost and made again."""
+        self._ticks = 0
+        self._encoder = encoder_of(fleet)
+        self.started = asyncio.Event()
+        """Set when the schedule begins."""
+        self.effort: Effort | None = None
+        """How hard the process has had to work since then."""
 
     @property
     def published(self) -> int:
@@ -80,108 +114,143 @@ class Publisher:
         return sum(lane.refused for lane in self._lanes)
 
     @property
+    def reconnects(self) -> int:
+        """Connections that were lost and made again."""
+        return self._dialler.reconnects
+
+    @property
+    def connected(self) -> int:
+        """Lanes that the broker has let in and that are not away."""
+        return self._dialler.connected
+
+    @property
     def ledger(self) -> Ledger:
         """What was sent so far. It shares the publisher's memory: save it before publishing on."""
-        return Ledger(self._fleet, {lane.number: lane.ledger for lane in self._lanes})
+        lanes = {lane.number: lane.ledger for lane in self._lanes}
+        return Ledger(self._fleet, lanes, self._schedule)
 
     async def run(self, stop: asyncio.Event, *, drain_seconds: float = 30.0) -> None:
         """Publish until `stop`, then wait for what is in flight to be acknowledged, and disconnect.
 
         Raises:
             PublishError: the broker refused a connection.
+            OSError: the system does not allow so many connections.
         """
-        tasks = [
-            asyncio.create_task(self._keep_connected(lane), name=f"lane-{lane.number}")
-            for lane in self._lanes
-        ]
+        allow_connections(len(self._lanes))
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        ticking = asyncio.create_task(self._tick_forever(), name="tick")
+        working = [
+            asyncio.create_task(self._dialler.run(), name="dial"),
+            asyncio.create_task(self._tick_forever(), name="tick"),
+            asyncio.create_task(self._publish(), name="publish"),
+        ]
         try:
-            self._started_at = asyncio.get_running_loop().time()
-            self._publishing = True
-            done, _ = await asyncio.wait(
-                [stopping, ticking, *tasks], return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait([stopping, *working], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
             self._publishing = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(drain_seconds):
-                    await self._drain([ticking, *tasks])
+                    await self._drain(working[:2])
         finally:
             self._publishing = False
-            for task in (stopping, ticking, *tasks):
+            for task in (stopping, *working):
                 task.cancel()
-            await asyncio.gather(stopping, ticking, *tasks, return_exceptions=True)
-            for connection in self._connections.values():
-                connection.abort()
+            await asyncio.gather(stopping, *working, return_exceptions=True)
+            self._dialler.abort()
+
+    async def _publish(self) -> None:
+        """Begin the schedule, and have happen what the fleet's life holds."""
+        patience_seconds = _FULL_PATIENCE_SECONDS + self._dialler.round_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_seconds):
+                await self._dialler.wait_for_all()
+        self._begin()
+        for departure in self._life.departures(self._fleet.seed, self._numbers):
+            await self._until(departure.at_seconds)
+            which = np.searchsorted(self._numbers, departure.lanes)
+            back_at = self._started_at + departure.back_seconds
+            self._dialler.cut(which.tolist(), back_at.tolist())
+        await asyncio.Event().wait()
+
+    def _begin(self) -> None:
+        started_us = time.time_ns() // 1_000
+        for lane in self._lanes:
+            lane.ledger.started_us = started_us
+        self._started_at = asyncio.get_running_loop().time()
+        self.effort = Effort()
+        self._publishing = True
+        self._dialler.begin(self._started_at)
+        self.started.set()
+
+    async def _until(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(0.0, self._started_at + seconds - loop.time()))
 
     async def _drain(self, tasks: Sequence[asyncio.Task[None]]) -> None:
         while self.waiting:
             for task in tasks:
                 if task.done():
                     task.result()
-            await asyncio.sleep(_TICK_SECONDS)
-        for connection in self._connections.values():
-            connection.close()
-        await asyncio.gather(*(connection.done for connection in self._connections.values()))
-
-    async def _keep_connected(self, lane: Lane) -> None:
-        loop = asyncio.get_running_loop()
-        login = Login(f"sim-{self._fleet.tag}-{lane.number}", self._username, self._password)
-        delay = _RECONNECT_MIN_SECONDS
-        while True:
-            try:
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    _, connection = await loop.create_connection(
-                        lambda: Connection(lane, login, self._pump), self._host, self._port
-                    )
-                self._connections[lane.number] = connection
-                await connection.done
-                if connection.accepted:
-                    delay = _RECONNECT_MIN_SECONDS
-                if not self._publishing and not lane.waiting:
-                    return
-                self.reconnects += 1
-            except OSError:
-                delay = min(delay * 2, _RECONNECT_MAX_SECONDS)
-            await asyncio.sleep(delay)
+            await asyncio.sleep(_DRAIN_TICK_SECONDS)
+        await self._dialler.close()
 
     async def _tick_forever(self) -> None:
-        loop = asyncio.get_running_loop()
-        ping_at = loop.time()
         while True:
             self._tick()
-            if loop.time() > ping_at:
-                ping_at = loop.time() + KEEPALIVE_SECONDS / 4
-                self._watch(loop.time())
             await asyncio.sleep(_TICK_SECONDS)
 
     def _tick(self) -> None:
-        if self._allowance is not None:
-            self._allowed = self._allowance()
-        for connection in self._connections.values():
-            connection.listen()
-        for lane in self._lanes:
-            self._pump(lane)
+        self._dialler.listen()
+        if not self._publishing:
+            return
+        if self.effort is not None:
+            self.effort.look()
+        elapsed = asyncio.get_running_loop().time() - self._started_at
+        place = self._agenda.place_at(elapsed)
+        self._place = place if self._allowance is None else min(place, self._allowance() - 1)
+        ready = self._agenda.ready(self._place)
+        if len(ready):
+            self._pump(ready)
+        self._ticks += 1
+        if self._schedule is not None and self._ticks % _AHEAD_TICKS == 0:
+            place = self._agenda.place_at(elapsed + _AHEAD_SECONDS)
+            self._stock_up(self._agenda.ready(place), place)
 
-    def _watch(self, now: float) -> None:
-        """Ask every broker connection for a sign of life, and give up those that gave none."""
-        for connection in self._connections.values():
-            if now - connection.heard_at > 2 * KEEPALIVE_SECONDS:
-                connection.abort()
+    def _stock_up(self, soon: Numbers, place: float) -> None:
+        empty = [which for which in soon.tolist() if self._lanes[which].empty]
+        if empty:
+            due = self._agenda.due_slots(np.array(empty), place).tolist()
+            stock_up(self._encoder, [self._lanes[which] for which in empty], due)
+
+    def _wake(self, which: int) -> None:
+        """Go on with a lane that could not send what it should have, or has to send it again."""
+        lane, held = self._lanes[which], self._agenda.is_held(which)
+        if held and lane.empty:
+            # The next tick sends it, having encoded it together with others.
+            self._agenda.resume(np.array([which]), np.array([lane.sent]))
+        if lane.to_repeat or (held and not lane.empty):
+            self._pump(np.array([which]))
+
+    def _pump(self, ready: Numbers) -> None:
+        if self._publishing:
+            self._stock_up(ready, self._place)
+        now_us = time.time_ns() // 1_000
+        due = self._agenda.due_slots(ready, self._place).tolist()
+        resumed: list[int] = []
+        for which, count in zip(ready.tolist(), due, strict=True):
+            new = max(0, count - self._lanes[which].sent) if self._publishing else 0
+            if self._dialler.pump(which, new, now_us):
+                resumed.append(which)
             else:
-                connection.ping()
+                self._agenda.hold(which)
+        if resumed:
+            sent = [self._lanes[which].sent for which in resumed]
+            self._agenda.resume(np.array(resumed), np.array(sent))
 
-    def _pump(self, lane: Lane) -> None:
-        connection = self._connections.get(lane.number)
-        if connection is not None:
-            due = max(0, self._due(lane)) if self._publishing else 0
-            connection.pump(due, time.time_ns() // 1_000)
 
-    def _due(self, lane: Lane) -> int:
-        due = self._allowed // self._fleet.lanes
-        if self._rate:
-            elapsed = asyncio.get_running_loop().time() - self._started_at
-            due = min(due, int((elapsed * self._rate - lane.number) / self._fleet.lanes) + 1)
-        return due - lane.sent
+def _schedule(fleet: Fleet, pace: Pace | None, jitter: float, life: Life) -> Schedule | None:
+    if pace is None:
+        return None
+    return Schedule(
+        seed=fleet.seed, lanes=fleet.lanes, pace=pace, jitter=jitter, births=life.births
+    )

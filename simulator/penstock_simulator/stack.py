@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +23,11 @@ import mqtt5
 
 import penstock
 from penstock import sandbox
+from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process
+from penstock_simulator.fetching import fetched
+from penstock_simulator.sampling import ProcessId, Sources
 
 _PENSTOCK = (sys.executable, "-m", "penstock")
 _ANSWER_SECONDS = 5.0
@@ -129,14 +131,7 @@ class Daemon:
 
     def get(self, path: str) -> str | None:
         """The body that it answers to a GET with, or nothing if it does not answer 200."""
-        try:
-            with urllib.request.urlopen(
-                f"http://{LOOPBACK}:{self.port}{path}", timeout=_ANSWER_SECONDS
-            ) as answer:
-                body: bytes = answer.read()
-                return body.decode()
-        except OSError:
-            return None
+        return fetched(f"http://{LOOPBACK}:{self.port}{path}")
 
     def log_tail(self) -> str:
         """The end of its log."""
@@ -144,17 +139,48 @@ class Daemon:
 
 
 class Stack:
-    """A running stack."""
+    """A running stack.
 
-    def __init__(self, *, mqtt_url: str, dsn: str, daemon: Daemon) -> None:
+    Args:
+        mqtt_url: where the broker listens.
+        dsn: the run's own database.
+        daemon: the daemon, running.
+        broker: the broker, when it is a private one.
+        database: the server of the database, when it is a private one.
+    """
+
+    def __init__(
+        self,
+        *,
+        mqtt_url: str,
+        dsn: str,
+        daemon: Daemon,
+        broker: sandbox.Broker | None = None,
+        database: sandbox.Postgres | None = None,
+    ) -> None:
         self.mqtt_url = mqtt_url
         self.dsn = dsn
         self.daemon = daemon
+        self.broker = broker
+        self.database = database
+
+    @property
+    def sources(self) -> Sources:
+        """Where its parts can be sampled; servers that the environment names are left out."""
+        return Sources(
+            broker=_process_of(self.broker),
+            daemon=_process_of(self.daemon),
+            database=_process_of(self.database),
+            exposition=lambda: self.daemon.get("/metrics"),
+        )
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(overrides: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """The whole stack, in a scratch folder.
+
+    Args:
+        overrides: further settings of the daemon; see `Daemon`.
 
     Raises:
         SandboxError: a server is missing or did not start.
@@ -162,15 +188,15 @@ def running_stack() -> Iterator[Stack]:
     """
     with (
         sandbox.scratch_folder() as folder,
-        sandbox.mqtt_broker(folder / "broker") as mqtt_url,
-        sandbox.database_server(folder / "postgres") as server_dsn,
+        _running_broker(folder / "broker") as (mqtt_url, broker),
+        _running_database(folder / "postgres") as (server_dsn, database),
         fresh_database(server_dsn) as dsn,
     ):
-        daemon = Daemon(folder, mqtt_url=mqtt_url, dsn=dsn)
+        daemon = Daemon(folder, mqtt_url=mqtt_url, dsn=dsn, overrides=overrides)
         daemon.migrate()
         daemon.start()
         try:
-            yield Stack(mqtt_url=mqtt_url, dsn=dsn, daemon=daemon)
+            yield Stack(mqtt_url=mqtt_url, dsn=dsn, daemon=daemon, broker=broker, database=database)
         finally:
             daemon.stop()
             daemon.forget_session()
@@ -192,6 +218,41 @@ def fresh_database(server_dsn: str) -> Iterator[str]:
         yield dsn
     finally:
         sandbox.drop_database(server_dsn, name)
+
+
+@contextmanager
+def _running_broker(folder: Path) -> Iterator[tuple[str, sandbox.Broker | None]]:
+    """The URL of the broker to use, and the broker itself if it is a private one."""
+    if os.environ.get(MQTT_VARIABLE):
+        with sandbox.mqtt_broker(folder) as url:
+            yield url, None
+    else:
+        with sandbox.Broker(folder) as broker:
+            yield broker.url, broker
+
+
+@contextmanager
+def _running_database(folder: Path) -> Iterator[tuple[str, sandbox.Postgres | None]]:
+    """The DSN of the database server to use, and the server itself if it is a private one."""
+    if os.environ.get(DSN_VARIABLE):
+        with sandbox.database_server(folder) as dsn:
+            yield dsn, None
+    else:
+        with sandbox.Postgres(folder) as server:
+            yield server.dsn, server
+
+
+def _process_of(server: sandbox.Broker | sandbox.Postgres | Daemon | None) -> ProcessId | None:
+    if server is None:
+        return None
+
+    def process_id() -> int | None:
+        try:
+            return server.process_id
+        except sandbox.SandboxError:
+            return None
+
+    return process_id
 
 
 def _broker_settings(url: SplitResult) -> dict[str, str]:

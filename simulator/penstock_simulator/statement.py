@@ -5,7 +5,7 @@ from rich.table import Table
 
 from penstock_simulator.account import Account
 
-_LABELS = {
+LABELS = {
     "lost": "lost",
     "duplicates": "duplicates",
     "corrupt": "corrupt",
@@ -14,6 +14,7 @@ _LABELS = {
     "refused": "dead-lettered though well-formed",
     "misjudged": "dead-lettered for a wrong reason",
 }
+"""What people call the counts that must be 0."""
 
 
 def print_account(console: Console, account: Account) -> None:
@@ -26,17 +27,23 @@ def print_account(console: Console, account: Account) -> None:
     table.add_row()
     for reason, count in account.dead_lettered.items():
         table.add_row(f"[dim]dead letters:[/] {reason}", f"{count:,}")
+    for name, count in (
+        ("repeated dead letters", account.repeated_dead_letters),
+        ("readings stamped on receipt twice", account.restamped),
+    ):
+        if count:
+            table.add_row(f"[dim]allowed after a crash:[/] {name}", f"{count:,}")
     table.add_row()
     for name in account.INVARIANTS:
         count = getattr(account, name)
-        table.add_row(_LABELS[name], f"[bold {'red' if count else 'green'}]{count:,}")
+        table.add_row(LABELS[name], f"[bold {'red' if count else 'green'}]{count:,}")
     console.print()
     console.print(table)
     console.print()
     if account.holds:
         console.print("[bold green]Every reading is accounted for.")
     else:
-        faults = ", ".join(f"{_LABELS[name]} {n:,}" for name, n in account.faults.items())
+        faults = ", ".join(f"{LABELS[name]} {n:,}" for name, n in account.faults.items())
         console.print(f"[bold red]It does not add up: {faults}.")
 
 

@@ -1,6 +1,7 @@
 """Shows a run as it goes: a picture on a terminal, a line every two seconds elsewhere."""
 
 from collections import deque
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple, Protocol, Self
 
@@ -29,6 +30,7 @@ _SPARK_FRAMES = 4
 _SPARKS = "▁▂▃▄▅▆▇█"
 _RECENT_FRAMES = 10
 _LINE_SECONDS = 2.0
+_LEAST_GROUPS = 2
 
 
 class Frame(NamedTuple):
@@ -38,6 +40,8 @@ class Frame(NamedTuple):
     phase: str
     published: int
     gauges: Gauges
+    groups: Mapping[str, int] = {}
+    """Messages that each group of the fleet published."""
 
 
 class View(Protocol):
@@ -89,6 +93,33 @@ class LineView:
             self._last = frame
         elif frame.elapsed_seconds - last.elapsed_seconds >= _LINE_SECONDS:
             self._console.print(_line(frame, rates_between(last, frame)), soft_wrap=True)
+            self._last = frame
+
+
+class PublishingView:
+    """A line every two seconds, for a run whose daemon cannot be asked."""
+
+    def __init__(self, console: Console, *, seconds: float) -> None:
+        self._console = console
+        self._of = f" of {seconds:g} s" if seconds else " s"
+        self._last: Frame | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, frame: Frame) -> None:
+        last = self._last
+        if last is None:
+            self._last = frame
+        elif frame.elapsed_seconds - last.elapsed_seconds >= _LINE_SECONDS:
+            rate = rates_between(last, frame).published
+            self._console.print(
+                f"{frame.elapsed_seconds:4.0f}{self._of}  {frame.phase}:"
+                f" {frame.published:,} messages published ({rate:,.0f}/s)",
+                soft_wrap=True,
+            )
             self._last = frame
 
 
@@ -176,9 +207,25 @@ class TerminalView:
             ("window", "", f"{gauges.unacknowledged:,} messages"),
             ("publish to commit", "[dim]50 %", f"[bold]{_within(recent.p50_ms)}"),
             ("[dim](daemon's buckets)", "[dim]99 %", f"[bold]{_within(recent.p99_ms)}"),
+            *self._groups(frame),
         ):
             table.add_row(*row)
         return table
+
+    def _groups(self, frame: Frame) -> list[tuple[str, str, str]]:
+        """What each group publishes, where there are several."""
+        if len(frame.groups) < _LEAST_GROUPS:
+            return []
+        before = self._frames[max(0, len(self._frames) - 1 - _RECENT_FRAMES)]
+        seconds = max(frame.elapsed_seconds - before.elapsed_seconds, 1e-9)
+        return [
+            (
+                f"[dim]{name}",
+                f"[cyan]{(count - before.groups.get(name, 0)) / seconds:,.0f}",
+                f"{count:,}",
+            )
+            for name, count in frame.groups.items()
+        ]
 
     def _charts(self, frame: Frame) -> RenderableType:
         frames, gauges, width = list(self._frames), frame.gauges, self._spark_width

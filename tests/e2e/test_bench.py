@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.line_rate import MakeSubject, measure, new_fleet, packet_of
+from benchmarks.line_rate import MakeSubject, measure, measure_fleet, new_fleet, packet_of
 from benchmarks.progress import read_gauge
+from benchmarks.readings import CASES, readings_per_second
+from benchmarks.storage import measure_pairs
 from benchmarks.subjects import Bench, aiomqtt_311_loop, null_sink, penstock
 from penstock import sandbox
 from penstock_simulator.publisher import Publisher
+from penstock_simulator.stack import fresh_database
 
 DEADLINE_SECONDS = 60.0
 MESSAGES = 3_000
@@ -60,3 +63,25 @@ async def test_messages_are_counted_from_outside(bench: Bench) -> None:
         await task
         assert received.messages() <= 1.05 * MESSAGES
         assert subject.gauge.messages() <= MESSAGES + BUFFERED
+
+
+def test_readings_of_many_in_a_message_are_committed_and_reconciled(bench: Bench) -> None:
+    case = CASES[-1]
+    measured = measure_fleet(bench, case.subject, case.fleet(), seconds=1, backlog=500)
+    assert measured.account is not None
+    assert measured.account.holds
+    assert measured.account.stored_readings == 100 * measured.account.published
+    assert readings_per_second(measured) == pytest.approx(100 * measured.messages_per_second)
+
+
+def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> None:
+    with fresh_database(server_dsn) as dsn:
+        pairs = list(
+            measure_pairs(
+                server_dsn, dsn, tmp_path, rows=6_000, batch_rows=(500, 3_000), writers=(1, 2)
+            )
+        )
+    assert [case for case, _ in pairs] == [(500, 1), (500, 2), (3_000, 1), (3_000, 2)]
+    for _, pair in pairs:
+        assert pair.ours.rows_per_second > 0
+        assert pair.raw.rows_per_second > 0

@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from penstock import sandbox
 from penstock.sandbox.databases import execute
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock.sandbox.ports import LOOPBACK, free_port
+from penstock_simulator.report.record import Record
+from tests.support.records import parsed, text_of
 
 DEMO = (sys.executable, "-m", "penstock", "demo")
 DEADLINE_SECONDS = 120.0
@@ -63,8 +67,11 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> str:
 
 
 def test_the_account_holds_and_is_reported(tmp_path: Path) -> None:
-    report = tmp_path / "report.json"
-    process = start("--duration", "5", "--report", str(report))
+    report, record, page = (tmp_path / name for name in ("report.json", "run.json", "run.html"))
+    process = start(
+        *("--duration", "5", "--report", str(report)),
+        *("--json", str(record), "--html", str(page)),
+    )
     read_until(process, "readings stored")
     started = descendants(process.pid)
     assert len(started) >= 3
@@ -79,10 +86,32 @@ def test_the_account_holds_and_is_reported(tmp_path: Path) -> None:
     assert sum(account["dead_lettered"].values()) == pytest.approx(
         account["published"] / 200, abs=5
     )
+    check_record(msgspec.json.decode(record.read_bytes(), type=Record), account)
+    shown = text_of(parsed(page.read_text()))
+    assert "Every reading is accounted for" in shown
+    assert f"{account['stored_readings']:,} stored" in shown
+    assert "penstock demo --duration 5" in shown
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not all(map(gone, started)):
         assert time.monotonic() < deadline, "something that the demonstration started is left"
         time.sleep(0.05)
+
+
+def check_record(record: Record, account: dict[str, Any]) -> None:
+    assert record.account is not None
+    assert record.account.report() == account
+    assert sum(record.timeline.published) == account["published"]
+    assert sum(record.timeline.acknowledged) == account["acknowledged"]
+    assert record.latencies.acknowledged.count == account["acknowledged"]
+    assert record.latencies.committed.count * 3 == account["stored_readings"]
+    samples = record.samples
+    for column in (
+        *(samples.broker_cpu, samples.daemon_cpu, samples.database_cpu, samples.simulator_cpu),
+        *(samples.queue_rows, samples.spool_rows, samples.stored_per_second),
+    ):
+        assert len(column) == len(samples.at_seconds) >= 3
+    for memory in (samples.broker_memory_bytes, samples.database_memory_bytes):
+        assert all(size is not None and size > 1_000_000 for size in memory)
 
 
 def test_a_broker_with_a_password_and_a_role_that_only_creates_databases_will_do(

@@ -6,10 +6,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from penstock_simulator.report.record import Record
 from tests.support.daemon_process import DaemonProcess, wait_until
 from tests.support.publishing import rows_of
+from tests.support.records import parsed, text_of
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
 ENOUGH = ("--rate", "1000", "--duration", "1", "--malformed", "0.05", "--devices", "4")
@@ -78,11 +81,42 @@ def test_a_database_that_is_not_there_says_nothing_about_the_daemon(ledger: Path
         ("run", "--url", "ftp://nowhere"),
         ("run", "--url", "mqtt://127.0.0.1", "--devices", "1", "--connections", "9"),
         ("run", "--url", "mqtt://127.0.0.1", "--malformed", "0.9"),
+        ("run", "--url", "mqtt://127.0.0.1", "--daemon", "file:///etc/hostname"),
+        ("run", "--url", "mqtt://127.0.0.1", "--daemon", "http://127.0.0.1:1/metrics"),
+        ("run", "--url", "mqtt://127.0.0.1", "--html", "/nonexistent/run.html"),
         ("verify", "--dsn", "postgresql://x"),
     ],
 )
 def test_unusable_arguments_end_with_2(arguments: tuple[str, ...]) -> None:
     assert simulate(*arguments).returncode == 2
+
+
+def test_a_run_leaves_what_can_be_known_of_it(
+    daemon: DaemonProcess, tmp_path: Path, mqtt_url: str, database: str
+) -> None:
+    metrics = f"http://127.0.0.1:{daemon.port}/metrics"
+    left = ("--json", tmp_path / "run.json", "--html", tmp_path / "run.html")
+    load = ("--rate", "500", "--duration", "3", "--devices", "4")
+    done = simulate("run", "--url", mqtt_url, "--dsn", database, "--daemon", metrics, *left, *load)
+    assert done.returncode == 0, done.stderr
+    assert "Every reading is accounted for." in done.stdout
+    record = msgspec.json.decode((tmp_path / "run.json").read_bytes(), type=Record)
+    assert record.account is not None
+    assert record.published == record.account.published == record.account.acknowledged > 1_000
+    samples = record.samples
+    assert len(samples.daemon_cpu) == len(samples.queue_rows) == len(samples.at_seconds) >= 2
+    # These may be on any machine.
+    assert samples.broker_cpu == samples.database_cpu == []
+    shown = text_of(parsed((tmp_path / "run.html").read_text()))
+    assert f"{record.account.stored_readings:,} stored" in shown
+
+
+def test_a_run_without_a_database_claims_nothing(tmp_path: Path, mqtt_url: str) -> None:
+    page = tmp_path / "run.html"
+    load = ("--rate", "500", "--duration", "1", "--devices", "4")
+    done = simulate("run", "--url", mqtt_url, "--html", page, *load)
+    assert done.returncode == 0, done.stderr
+    assert "Not judged" in text_of(parsed(page.read_text()))
 
 
 def test_a_file_that_is_no_ledger_is_named(tmp_path: Path) -> None:

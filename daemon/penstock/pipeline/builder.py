@@ -4,7 +4,9 @@ Invariants: the columns have equal lengths between messages; a message that is r
 leaves no row behind; a sealed batch shares nothing with the builder, which starts empty again.
 """
 
+from array import array
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +22,9 @@ from penstock.model import (
     Value,
 )
 from penstock.pipeline.devices import Device
+
+_FEW_METRICS: Final = 4
+"""Up to so many readings are taken one by one sooner than together."""
 
 
 class BatchBuilder:
@@ -43,7 +48,8 @@ class BatchBuilder:
         self._dead_letters: list[DeadLetter] = []
         self._topic_bytes = 0
         self._series: list[int] = []
-        self._values: list[float] = []
+        # Refuses whatever is no number, which is how `_add_numbers` finds out.
+        self._values: array[float] = array("d")
         # Timestamps are kept as runs: the readings of an envelope share one.
         self._run_ts_us: list[int] = []
         self._run_rows: list[int] = []
@@ -74,14 +80,15 @@ class BatchBuilder:
         mark, texts_mark, runs_mark = len(values), len(self._texts), len(self._run_rows)
         try:
             for group in groups:
-                ts_us, start = group.ts_us, len(values)
-                for name, value in group.metrics.items():
-                    if type(value) is float:
-                        number = numbers.get(name)
-                        series.append(device.add_series(name) if number is None else number)
-                        values.append(value)
-                    elif value is not None:
-                        self._add_other(device, ts_us, name, value)
+                ts_us, metrics, start = group.ts_us, group.metrics, len(values)
+                if len(metrics) <= _FEW_METRICS or not self._add_numbers(device, metrics):
+                    for name, value in metrics.items():
+                        if type(value) is float:
+                            number = numbers.get(name)
+                            series.append(device.add_series(name) if number is None else number)
+                            values.append(value)
+                        elif value is not None:
+                            self._add_other(device, ts_us, name, value)
                 self._run_ts_us.append(ts_us)
                 self._run_rows.append(len(values) - start)
         except BaseException:
@@ -91,6 +98,27 @@ class BatchBuilder:
         self.rows += rows
         if not rows:
             self.empty_messages += 1
+
+    def _add_numbers(self, device: Device, metrics: dict[str, Value]) -> bool:
+        """Append all readings of an envelope together, which is quicker, or none of them.
+
+        That works where all are numbers or booleans of metrics that are known. A device that sends
+        anything else is not tried again.
+        """
+        if device.mixed:
+            return False
+        mark = len(self._values)
+        try:
+            self._series += map(device.series.__getitem__, metrics)
+            self._values.extend(metrics.values())  # type: ignore[arg-type]  # refuses all others
+        except KeyError:
+            pass
+        except TypeError:
+            device.mixed = True
+        else:
+            return True
+        del self._series[mark:], self._values[mark:]
+        return False
 
     def _add_other(self, device: Device, ts_us: int, name: str, value: Value) -> None:
         """Append a reading that is not a bare float."""
@@ -145,9 +173,10 @@ class BatchBuilder:
         for row, code in self._qualities.items():
             quality[row] = code
         return NumberColumns(
-            series=np.array(self._series, dtype=np.int32),
+            series=np.fromiter(self._series, np.int32, len(self._series)),
             ts_us=np.repeat(
-                np.array(self._run_ts_us, dtype=np.int64), np.array(self._run_rows, dtype=np.int64)
+                np.fromiter(self._run_ts_us, np.int64, len(self._run_ts_us)),
+                np.fromiter(self._run_rows, np.int64, len(self._run_rows)),
             ),
             value=np.array(self._values, dtype=np.float64),
             quality=quality,

@@ -25,7 +25,7 @@ _LONGEST_REMEMBERED_CHARACTERS: Final = 1_024
 class Device:
     """The series numbers of one device, by metric."""
 
-    __slots__ = ("_index", "_name_characters", "device", "series", "tenant")
+    __slots__ = ("_index", "_name_characters", "device", "mixed", "series", "tenant")
 
     def __init__(
         self, index: SeriesIndex, tenant: str, device: str, name_characters: int = 128
@@ -35,6 +35,8 @@ class Device:
         self.tenant = tenant
         self.device = device
         self.series: dict[str, int] = {}
+        self.mixed = False
+        """Whether it has sent anything but plain numbers and booleans, of which builders beware."""
 
     def add_series(self, metric: str, unit: str | None = None) -> int:
         """Number a metric seen for the first time; `Rejected` when its name is not valid."""

@@ -5,7 +5,7 @@ value at a time. Where something is wrong the default takes its place, so that t
 checks after it can go on; `Faults` then keeps the result from being used.
 """
 
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, inspect
@@ -17,18 +17,29 @@ from penstock.settings.secret_sources import FORMS, SecretSources, Unavailable
 from penstock.settings.tree import Settings
 from penstock.settings.wording import expectation, suggestion
 
+Tree = TypeVar("Tree", bound=msgspec.Struct)
+
 
 def to_settings(root: Node, faults: Faults, secrets: SecretSources) -> Settings:
     """The settings that `root` says; what it does not mention has its default."""
-    settings = _Converter(faults, secrets).convert(Settings, root, "", Settings())
-    assert isinstance(settings, Settings)
-    return settings
+    return to_tree(Settings, root, faults, secrets) or Settings()
+
+
+def to_tree(cls: type[Tree], root: Node, faults: Faults, secrets: SecretSources) -> Tree | None:
+    """What `root` says as a struct of any kind; None if it is no section.
+
+    Required fields are None where they are faulty, so structs must not look at them when they are
+    made: what contradicts what is for the caller to say.
+    """
+    tree = _Converter(cls, faults, secrets).convert(cls, root, "", None)
+    return tree if isinstance(tree, cls) else None
 
 
 class _Converter:
     """Converts node by node; `default` is what a faulty value is replaced by."""
 
-    def __init__(self, faults: Faults, secrets: SecretSources) -> None:
+    def __init__(self, tree: type, faults: Faults, secrets: SecretSources) -> None:
+        self._tree = tree
         self._faults = faults
         self._secrets = secrets
 
@@ -70,9 +81,8 @@ class _Converter:
         for key, child in table.items.items():
             if key not in known:
                 child_path = f"{path}.{key}" if path else key
-                self._faults.add(
-                    child_path, f"unknown key{suggestion(key, known, path)}", child.where
-                )
+                hint = suggestion(key, known, path, self._tree)
+                self._faults.add(child_path, f"unknown key{hint}", child.where)
 
     def _list(self, hint: Any, node: Node, path: str, default: object) -> object:
         if not isinstance(node, Listing):

@@ -7,8 +7,6 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from penstock.settings.tree import Settings
-
 
 def expectation(hint: Any) -> str:
     """What a value of the type may be, in words: `an integer from 1 to 65535 or null`."""
@@ -17,14 +15,14 @@ def expectation(hint: Any) -> str:
     return " or ".join(_described(part) for part in parts)
 
 
-def suggestion(key: str, siblings: Sequence[str], path: str) -> str:
-    """The tail of an error about an unknown key: what was probably meant, or what there is."""
+def suggestion(key: str, siblings: Sequence[str], path: str, tree: type) -> str:
+    """The tail of an error about a key unknown in `tree`: what was meant, or what there is."""
     near = difflib.get_close_matches(key, siblings, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {f'{path}.{near[0]}' if path else near[0]}?"
     elsewhere = [
         known
-        for known in _leaves(Settings, "")
+        for known in _leaves(tree, "")
         if known.rpartition(".")[2] == key or known.replace(".", "_") == key
     ]
     if elsewhere:

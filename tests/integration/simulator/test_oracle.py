@@ -7,15 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
-import mqtt5
+import msgspec
 import pytest
 
 from penstock_simulator.abuse import abuse_of
 from penstock_simulator.account import Account
-from penstock_simulator.fleet import Fleet
+from penstock_simulator.fleet import AbuseWeights, Fleet
 from penstock_simulator.ledger import ACKNOWLEDGED, WAITING, LaneLedger, Ledger
 from penstock_simulator.oracle import OracleError, verify
+from penstock_simulator.pace import Steady
 from penstock_simulator.packets import LaneEncoder
+from penstock_simulator.schedule import Schedule
+from tests.support.simulated import packets_of, samples_of
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Verdict: TypeAlias = Callable[[], Awaitable[Account]]
@@ -44,14 +47,18 @@ ONE_LETTER = "dead_letter_id in (select min(dead_letter_id) from dead_letters)"
 @pytest.fixture
 def ledger() -> Ledger:
     """Everything was sent just now, and acknowledged."""
+    return ledger_of(FLEET)
+
+
+def ledger_of(fleet: Fleet) -> Ledger:
     now_us = time.time_ns() // 1_000
     lanes = {}
-    for number in range(FLEET.lanes):
+    for number in range(fleet.lanes):
         lane = LaneLedger()
         lane.append(SLOTS, now_us)
         lane.outcome[:] = ACKNOWLEDGED
         lanes[number] = lane
-    return Ledger(FLEET, lanes)
+    return Ledger(fleet, lanes)
 
 
 @pytest.fixture
@@ -60,7 +67,7 @@ async def connection(schema: str, ledger: Ledger) -> AsyncIterator[Connection]:
     connection = await asyncpg.connect(schema)
     async with connection.transaction():
         for lane in ledger.lanes:
-            await store(connection, lane)
+            await store(connection, FLEET, lane)
     yield connection
     await connection.close()
 
@@ -72,21 +79,31 @@ def verdict(schema: str, connection: Connection, ledger: Ledger) -> Verdict:
     return lambda: verify(schema, ledger)
 
 
-async def store(connection: Connection, lane: int) -> None:
-    """Store a lane's messages, reading them with nothing of the simulator's but the packets."""
-    view = memoryview(LaneEncoder(FLEET, lane).block(0, SLOTS).data)
-    for slot in range(SLOTS):
-        packet, used = mqtt5.read(view)
-        view = view[used:]
-        assert isinstance(packet, mqtt5.PublishPacket)
-        _, tenant, device, _ = packet.topic.split("/")
-        if slot % 5 == 4:
-            reason = abuse_of(FLEET.seed, lane, slot // 5).reason
+async def store(connection: Connection, fleet: Fleet, lane: int) -> None:
+    """Store a lane's messages once, reading them with nothing of the simulator's but packets."""
+    stored: set[tuple[str, bytes]] = set()
+    for slot, packet in enumerate(packets_of(LaneEncoder(fleet, lane).block(0, SLOTS).data)):
+        _, tenant, device, *metric = packet.topic.split("/")
+        every = fleet.malformed_every
+        if every and slot % every == every - 1:
+            reason = abuse_of(fleet, lane, slot // every).reason
             await store_letter(connection, tenant, device, packet.payload, reason)
             continue
-        body = json.loads(packet.payload)
-        for metric, value in body["metrics"].items():
-            await store_reading(connection, (tenant, device, metric), body["ts"], value)
+        if (packet.topic, packet.payload) in stored:
+            continue
+        stored.add((packet.topic, packet.payload))
+        path = fleet.timestamp_path if fleet.shape == "flat" else None
+        name = metric[0] if fleet.untimed else None
+        for number, sample in enumerate(
+            samples_of(packet.payload, metric=name, timestamp_path=path)
+        ):
+            await store_reading(
+                connection,
+                (tenant, device, sample.metric),
+                sample.ts_us or fleet.start_us + slot * 1_000 + number,
+                sample.value,
+                sample.quality,
+            )
 
 
 async def store_letter(
@@ -100,7 +117,11 @@ async def store_letter(
 
 
 async def store_reading(
-    connection: Connection, series: tuple[str, str, str], ts_us: int, value: float
+    connection: Connection,
+    series: tuple[str, str, str],
+    ts_us: int,
+    value: float | str,
+    quality: int | None = 192,
 ) -> None:
     await connection.execute("select register_device($1, $2)", *series[:2])
     series_id = await connection.fetchval(
@@ -112,9 +133,12 @@ async def store_reading(
         *series,
     )
     ts = EPOCH + timedelta(microseconds=ts_us)
-    await connection.execute(
-        "insert into readings (series_id, ts, value) values ($1, $2, $3)", series_id, ts, value
-    )
+    if isinstance(value, str):
+        insert = "insert into readings_text (series_id, ts, value) values ($1, $2, $3)"
+        await connection.execute(insert, series_id, ts, value)
+        return
+    insert = "insert into readings (series_id, ts, value, quality) values ($1, $2, $3, $4)"
+    await connection.execute(insert, series_id, ts, value, quality)
 
 
 async def test_a_faithful_database_holds(verdict: Verdict) -> None:
@@ -126,6 +150,86 @@ async def test_a_faithful_database_holds(verdict: Verdict) -> None:
     assert account.messages_per_second > 0
 
 
+async def test_the_account_is_the_sum_of_the_tenants(verdict: Verdict) -> None:
+    account = await verdict()
+    assert list(account.tenants) == [FLEET.tenant(0), FLEET.tenant(1)]
+    for count in ("published", "acknowledged", "expected_readings", "stored_readings", "lost"):
+        whole = getattr(account, count)
+        assert sum(getattr(tenant, count) for tenant in account.tenants.values()) == whole
+    letters = [tenant.dead_lettered for tenant in account.tenants.values()]
+    assert sum(letters) == MALFORMED
+    assert all(letters)
+
+
+async def test_a_loss_is_its_tenants(verdict: Verdict, connection: Connection) -> None:
+    await connection.execute(
+        "delete from readings using series join devices using (device_id) join tenants"
+        " using (tenant_id) where readings.series_id = series.series_id and tenants.name = $1",
+        FLEET.tenant(1),
+    )
+    account = await verdict()
+    kept, emptied = account.tenants.values()
+    assert (kept.lost, kept.stored_readings) == (0, kept.expected_readings)
+    assert (emptied.lost, emptied.stored_readings) == (emptied.expected_readings, 0)
+
+
+UNSTEADY = {
+    "jitter_us": 900_000, "skew_us": 60_000_000, "late_every": 4, "repeat_every": 3,
+    "malformed_every": 7, "abuse": AbuseWeights(hostile=0),
+}  # fmt: skip
+NAMING = "devices/{tenant}/{device}/{metric}"
+OTHERS: dict[str, dict[str, object]] = {
+    "envelope": {"type": "pump", **UNSTEADY},
+    "detailed": {"clock": "iso", **UNSTEADY},
+    "batch": {"type": "power_meter", "shape": "list", "batch": 3, "clock": "s", **UNSTEADY},
+    "flat": {"type": "vehicle", "shape": "flat", "clock": "ms"},
+    "scalar": {"shape": "scalar", "topic": NAMING, "late_every": 4, "repeat_every": 3},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+async def test_faults_are_found_in_every_shape(schema: str, name: str) -> None:
+    fleet = msgspec.structs.replace(FLEET, **{"metrics": 0, "malformed_every": 0, **OTHERS[name]})
+    ledger = ledger_of(fleet)
+    connection = await asyncpg.connect(schema)
+    async with connection.transaction():
+        for lane in ledger.lanes:
+            await store(connection, fleet, lane)
+    account = await verify(schema, ledger)
+    assert account.holds, account
+    assert account.stored_readings == account.expected_readings > 0
+    assert account.restamped == 0
+    tables = ("readings",) if fleet.untimed else ("readings", "readings_text")
+    for table in tables:
+        other = "value || '?'" if table == "readings_text" else "value + 1"
+        await connection.execute(f"update {table} set value = {other} where {one_of(table)}")
+    assert (await verify(schema, ledger)).faults == {"corrupt": len(tables)}
+    for table in tables:
+        await connection.execute(f"delete from {table} where {one_of(table)}")
+    assert (await verify(schema, ledger)).faults == {"lost": len(tables)}
+    await connection.close()
+
+
+def one_of(table: str) -> str:
+    """One row of a table, the same one every time."""
+    return ONE_READING.replace("readings", table)
+
+
+async def test_a_reading_without_a_time_may_be_stored_twice(schema: str) -> None:
+    fleet = msgspec.structs.replace(FLEET, shape="scalar", topic=NAMING, malformed_every=0)
+    connection = await asyncpg.connect(schema)
+    for lane in range(fleet.lanes):
+        await store(connection, fleet, lane)
+    await connection.execute(
+        "insert into readings select series_id, quality, ts + interval '1 hour', value"
+        f" from readings where {ONE_READING}"
+    )
+    await connection.close()
+    account = await verify(schema, ledger_of(fleet))
+    assert account.holds
+    assert account.restamped == 1
+
+
 async def test_latency_is_from_sending_to_commit(verdict: Verdict, connection: Connection) -> None:
     if await connection.fetchval("show track_commit_timestamp") != "on":
         pytest.skip("this server keeps no commit timestamps")
@@ -133,6 +237,20 @@ async def test_latency_is_from_sending_to_commit(verdict: Verdict, connection: C
     assert latency.p50 is not None
     assert latency.p99 is not None
     assert 0 < latency.p50 <= latency.p99 < 600_000
+
+
+async def test_latency_counts_from_when_a_message_was_due(
+    schema: str, connection: Connection, ledger: Ledger
+) -> None:
+    if await connection.fetchval("show track_commit_timestamp") != "on":
+        pytest.skip("this server keeps no commit timestamps")
+    sent_us = ledger.span_us[0]
+    for lane in ledger.lanes.values():
+        lane.started_us = sent_us - 3_600_000_000
+    schedule = Schedule(seed=1, lanes=FLEET.lanes, pace=Steady(1_000.0))
+    latency = (await verify(schema, ledger._replace(schedule=schedule))).latency_ms
+    assert latency.p50 is not None
+    assert latency.p50 > 3_500_000
 
 
 async def test_other_data_in_the_database_is_let_be(

@@ -1,6 +1,7 @@
 """The publisher's ledger is true, also when the broker goes away in the middle."""
 
 import asyncio
+import resource
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import mqtt5
+import numpy as np
 import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
@@ -15,6 +17,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from penstock.sandbox import Broker
 from penstock_simulator.connection import PublishError
 from penstock_simulator.fleet import Fleet, step_for
+from penstock_simulator.lateness import lateness_of
+from penstock_simulator.life import Births, Cut, Life
+from penstock_simulator.pace import Bursts, Steady
 from penstock_simulator.publisher import Publisher
 
 DEADLINE_SECONDS = 60.0
@@ -62,6 +67,10 @@ def subscriber(url: str, prefix: str, *, qos: int = 1) -> Iterator[set[bytes]]:
     finally:
         client.disconnect()
         client.loop_stop()
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 async def until(condition: object, what: str) -> None:
@@ -152,6 +161,100 @@ async def test_it_keeps_to_its_rate(mqtt_url: str, topic_prefix: str) -> None:
     async with publishing(publisher):
         await until(lambda: publisher.published >= 250, "250 messages")
     assert publisher.published <= 500 * (time.monotonic() - started) + publisher.ledger.fleet.lanes
+
+
+async def test_a_device_each_connection_sends_what_its_schedule_says(
+    mqtt_url: str, topic_prefix: str
+) -> None:
+    fleet = fleet_with(topic_prefix, rate=1_000, lanes=12)
+    pace = Bursts(rate=500, factor=4, burst_seconds=0.2, period_seconds=0.5)
+    publisher = Publisher(mqtt_url, fleet, pace=pace, jitter=1.0)
+    with subscriber(mqtt_url, topic_prefix) as received:
+        async with publishing(publisher):
+            await until(lambda: publisher.published >= 1_000, "1,000 messages")
+            assert publisher.connected == fleet.size
+        await until(lambda: len(received) == publisher.published, "all of them arrive")
+    times = lateness_of(publisher.ledger)
+    assert times.unsent_us.min() > -10_000  # two clocks are read, a moment apart
+    assert len(times.puback_us) == publisher.published
+    assert publisher.effort is not None
+    assert publisher.effort.cpu_share > 0
+
+
+async def test_lanes_that_were_cut_off_send_afterwards_what_they_owe(
+    mqtt_url: str, topic_prefix: str
+) -> None:
+    fleet = fleet_with(topic_prefix, rate=1_000, lanes=12)
+    cut = Cut(at_seconds=0.4, share=0.5, away_seconds=1.0, return_seconds=0.2)
+    publisher = Publisher(mqtt_url, fleet, rate=1_000, life=Life(cuts=(cut,)))
+    (departure,) = Life(cuts=(cut,)).departures(fleet.seed, np.arange(fleet.lanes))
+    gone = departure.lanes.tolist()
+    with subscriber(mqtt_url, topic_prefix) as received:
+        async with publishing(publisher):
+            await until(lambda: publisher.reconnects == len(gone), "all that were cut reconnect")
+            await until(lambda: publisher.connected == fleet.lanes, "all are back")
+            lanes = publisher.ledger.lanes.values()
+            await until(lambda: min(lane.sent for lane in lanes) > 110, "all have caught up")
+        assert publisher.ledger.acknowledged == publisher.published
+        await until(lambda: len(received) == publisher.published, "all of them arrive")
+    ledger = publisher.ledger
+    for number, lane in ledger.lanes.items():
+        due_us = ledger.due_us(number) - lane.started_us
+        away = (due_us > 500_000) & (due_us < 1_300_000)
+        late_us = (lane.sent_us - lane.started_us)[away] - 1_350_000
+        assert away.sum() > 50
+        assert (late_us.min() > 0) == (number in gone)
+
+
+async def test_a_storm_cuts_everybody_and_loses_nothing(mqtt_url: str, topic_prefix: str) -> None:
+    fleet = fleet_with(topic_prefix, rate=10_000, lanes=12)
+    storm = Cut(at_seconds=0.2, every_seconds=0.15)
+    publisher = Publisher(mqtt_url, fleet, rate=10_000, life=Life(cuts=(storm,)))
+    with subscriber(mqtt_url, topic_prefix) as received:
+        async with publishing(publisher):
+            await until(lambda: publisher.reconnects >= 5 * fleet.lanes, "five storms")
+            assert publisher.connected <= fleet.lanes
+        assert publisher.ledger.acknowledged == publisher.published
+        await until(lambda: len(received) == publisher.published, "all of them arrive")
+
+
+async def test_lanes_are_born_in_the_course_of_the_run(mqtt_url: str, topic_prefix: str) -> None:
+    fleet = fleet_with(topic_prefix, rate=1_000, lanes=12)
+    life = Life(births=Births(share=1, over_seconds=1.5))
+    publisher = Publisher(mqtt_url, fleet, pace=Steady(1_000), life=life)
+    async with publishing(publisher):
+        await publisher.started.wait()
+        assert publisher.connected == 0
+        await until(lambda: publisher.connected == fleet.lanes, "all are born")
+        await until(lambda: min(x.sent for x in publisher.ledger.lanes.values()) > 0, "all send")
+    assert life.births is not None
+    born_us = life.births.seconds(fleet.seed, np.arange(fleet.lanes)) * 1e6
+    for number, lane in publisher.ledger.lanes.items():
+        assert lane.sent_us[0] - lane.started_us >= born_us[number] - 10_000
+
+
+async def test_more_connections_than_the_system_allows_are_refused_with_the_reason(
+    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (10, 10))
+    publisher = Publisher("mqtt://127.0.0.1:1", fleet_with(topic_prefix), rate=1)
+    with pytest.raises(OSError, match=r"3 connections need .* hard limit"):
+        await publisher.run(asyncio.Event())
+
+
+async def test_the_limit_of_open_files_is_raised_as_far_as_needed(
+    mqtt_url: str, topic_prefix: str
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = open_files() + 5
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, hard))
+    try:
+        publisher = Publisher(mqtt_url, fleet_with(topic_prefix, lanes=12), rate=1_000)
+        async with publishing(publisher):
+            await until(lambda: publisher.published >= 100, "100 messages")
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > few
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_an_allowance_holds_it_back(mqtt_url: str, topic_prefix: str) -> None:

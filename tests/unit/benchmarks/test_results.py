@@ -1,19 +1,18 @@
 """Measured windows become medians and ratios."""
 
-import io
-
 import pytest
-from rich.console import Console
 
+from benchmarks.frame import is_void, median
 from benchmarks.line_rate import Measured
+from benchmarks.noise import Noise
 from benchmarks.results import (
     AIOMQTT,
     AIOMQTT_311,
     NULL_SINK,
     PENSTOCK,
     Windows,
-    print_results,
     report_of,
+    result_of,
 )
 from penstock_simulator.account import Latency
 
@@ -53,12 +52,44 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on(windows: Windows) -> 
 
 
 def test_the_table_shows_every_subject(windows: Windows) -> None:
-    out = io.StringIO()
-    print_results(Console(file=out, width=100), windows, LATENCY)
+    (table,) = result_of(windows, LATENCY).tables
+    shown = "\n".join(" ".join(row) for row in table.rows)
     for part in ("mosquitto_sub", "MQTT 5", "MQTT 3.1.1", "Penstock", "90,000", "0.90", "1.20"):
-        assert part in out.getvalue()
+        assert part in shown
+
+
+def test_goals_are_met_or_missed(windows: Windows) -> None:
+    met = {goal.what: goal.met for goal in result_of(windows, LATENCY).goals}
+    assert met == {
+        "Penstock ÷ null sink, QoS 0": False,
+        "Penstock ÷ null sink, QoS 1": False,
+        "CPU per message ÷ mosquitto_sub, QoS 0": True,
+        "CPU per message ÷ mosquitto_sub, QoS 1": False,
+    }
 
 
 @pytest.mark.parametrize(("share", "void"), [(0.5, False), (0.95, True)])
 def test_a_window_whose_generator_was_busy_is_void(share: float, void: bool) -> None:
     assert Measured(1, 1, share).void is void
+    assert ("generator" in Measured(1, 1, share).remark) is void
+
+
+@pytest.mark.parametrize(
+    ("noise", "void"),
+    [(Noise(0.04, 1.1), False), (Noise(0.06, 1.1), True), (Noise(0.0, 1.2), True)],
+)
+def test_a_window_on_a_noisy_machine_is_void(noise: Noise, void: bool) -> None:
+    measured = Measured(1, 1, 0.1, noise=noise)
+    assert measured.void is void
+    assert ("VOID" in measured.remark) is void
+
+
+def test_void_windows_do_not_count_while_others_do() -> None:
+    quiet, noisy = Measured(100, 1, 0.1), Measured(1, 1, 0.1, noise=Noise(foreign=0.5))
+    speed = {
+        len(some): median(some, lambda window: window.messages_per_second)
+        for some in ([noisy], [noisy, quiet], [noisy, noisy, quiet])
+    }
+    assert speed == {1: 1, 2: 100, 3: 100}
+    assert is_void([noisy])
+    assert not is_void([noisy, quiet])

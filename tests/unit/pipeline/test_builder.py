@@ -2,12 +2,21 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from penstock.errors import Rejected
 from penstock.model import GOOD_QUALITY, Readings, Sample, SeriesIndex, Value
 from penstock.pipeline.builder import BatchBuilder
 from penstock.pipeline.devices import Device
 from tests.support.batches import dead_letter
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+ENVELOPES = st.lists(
+    st.dictionaries(st.sampled_from("abcdefgh"), NUMBERS)
+    | st.dictionaries(st.sampled_from("abcdefgh"), NUMBERS | st.just("1.5") | st.none()),
+    max_size=12,
+)
 
 
 def make() -> tuple[BatchBuilder, Device]:
@@ -115,3 +124,39 @@ def test_a_sealed_batch_shares_nothing_with_the_next() -> None:
     assert second.numbers.value.tolist() == [2.0]
     assert len(second.texts.value) == 0
     assert first.numbers.series.dtype == second.texts.series.dtype == np.int32
+
+
+@given(ENVELOPES)
+def test_readings_are_the_same_whether_taken_one_by_one_or_together(
+    envelopes: list[dict[str, Value]],
+) -> None:
+    builder, device = make()
+    for ts_us, metrics in enumerate(envelopes):
+        add(builder, device, (ts_us, metrics))
+    batch = builder.seal()
+    columns = batch.numbers
+    stored = [
+        (int(ts_us), batch.index.keys[number].metric, value)
+        for ts_us, number, value in zip(columns.ts_us, columns.series, columns.value, strict=True)
+    ]
+    texts = list(batch.texts.value)
+    assert stored == [
+        (ts_us, name, float(value))
+        for ts_us, metrics in enumerate(envelopes)
+        for name, value in metrics.items()
+        if isinstance(value, float | bool)
+    ]
+    assert texts == [v for m in envelopes for v in m.values() if isinstance(v, str)]
+    assert batch.rows == len(stored) + len(texts)
+
+
+def test_a_bad_name_in_a_long_envelope_leaves_nothing_behind() -> None:
+    builder, device = make()
+    good: dict[str, Value] = dict.fromkeys("abcdef", 1.0)
+    add(builder, device, (7, good))
+    with pytest.raises(Rejected):
+        add(builder, device, (8, {**good, "": 2.0}))
+    add(builder, device, (9, good))
+    batch = builder.seal()
+    assert batch.numbers.ts_us.tolist() == [7] * 6 + [9] * 6
+    assert batch.numbers.value.tolist() == [1.0] * 12

@@ -3,10 +3,11 @@
 import io
 
 import msgspec
+import numpy as np
 import pytest
 from rich.console import Console
 
-from penstock_simulator.account import Account, Latency
+from penstock_simulator.account import Account, Latency, TenantAccount, combined
 from penstock_simulator.statement import print_account
 
 GOOD = Account(
@@ -60,7 +61,43 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on() -> None:
     assert report["dead_lettered"] == {"malformed": 5}
 
 
+def test_what_is_allowed_after_a_crash_is_told_but_is_no_fault() -> None:
+    account = msgspec.structs.replace(GOOD, restamped=4, repeated_dead_letters=7)
+    assert account.holds
+    assert "allowed after a crash" not in printed(GOOD)
+    assert "readings stamped on receipt twice" in printed(account)
+    assert "repeated dead letters" in printed(account)
+
+
 def test_an_unknown_latency_is_said_in_words() -> None:
     account = msgspec.structs.replace(GOOD, latency_ms=Latency(None, None))
     assert "the database keeps no commit times" in printed(account)
     assert account.report()["latency_ms"] == {"p50": None, "p99": None}
+
+
+def tenant_with(lost: int) -> TenantAccount:
+    return TenantAccount(
+        published=10,
+        acknowledged=9,
+        expected_readings=8,
+        stored_readings=7,
+        lost=lost,
+        dead_lettered=2,
+    )
+
+
+def test_accounts_of_several_fleets_add_up() -> None:
+    one = msgspec.structs.replace(GOOD, tenants={"a": tenant_with(1), "b": tenant_with(0)}, lost=1)
+    two = msgspec.structs.replace(
+        GOOD, tenants={"b": tenant_with(5)}, lost=5, dead_lettered={"malformed": 1, "too_deep": 2}
+    )
+    whole = combined([one, two], Latency(1.0, 2.0))
+    assert (whole.published, whole.lost, whole.latency_ms) == (2_000, 6, Latency(1.0, 2.0))
+    assert whole.dead_lettered == {"malformed": 6, "too_deep": 2}
+    assert {name: tenant.lost for name, tenant in whole.tenants.items()} == {"a": 1, "b": 5}
+    assert [tenant.published for tenant in whole.tenants.values()] == [10, 20]
+
+
+def test_latency_is_of_all_waits() -> None:
+    assert Latency.of(np.arange(1_000, 102_000, 1_000)) == Latency(51.0, 100.0)
+    assert Latency.of(np.zeros(0, dtype=np.int64)) == Latency(None, None)

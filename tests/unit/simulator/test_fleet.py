@@ -1,60 +1,12 @@
-"""The numbering of a run goes both ways."""
+"""A fleet's names are its own, and fields that contradict each other are refused."""
 
-import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from penstock_simulator.fleet import Fleet, step_for
+from tests.support.fleets import fleets
 
-
-@st.composite
-def fleets(draw: st.DrawFn) -> Fleet:
-    tenants, devices = draw(st.integers(1, 5)), draw(st.integers(1, 30))
-    return Fleet(
-        seed=draw(st.integers(0, 0xFFFFFFFF)),
-        start_us=draw(st.integers(1_600_000_000_000_000, 2_000_000_000_000_000)),
-        step_us=draw(st.integers(1, 10_000_000)),
-        tenants=tenants,
-        devices=devices,
-        lanes=draw(st.integers(1, tenants * devices)),
-        malformed_every=draw(st.sampled_from([0, 2, 3, 200])),
-    )
-
-
-@given(fleets(), st.data())
-def test_a_timestamp_tells_its_sequence_number(fleet: Fleet, data: st.DataObject) -> None:
-    device = np.array([data.draw(st.integers(0, fleet.size - 1))])
-    sequence = np.array([data.draw(st.integers(0, 10**9))])
-    ts_us = fleet.timestamps_us(device, sequence)
-    assert fleet.sequences(device, ts_us).tolist() == sequence.tolist()
-    assert fleet.timestamp_us(int(device[0]), int(sequence[0])) == ts_us[0]
-
-
-@given(fleets(), st.data())
-def test_a_timestamp_between_two_readings_has_no_sequence_number(
-    fleet: Fleet, data: st.DataObject
-) -> None:
-    device = np.array([data.draw(st.integers(0, fleet.size - 1))])
-    before = fleet.timestamps_us(device, np.array([0])) - 1
-    assert fleet.sequences(device, before).tolist() == [-1]
-    if fleet.step_us > 1:
-        between = fleet.timestamps_us(device, np.array([5])) + 1
-        assert fleet.sequences(device, between).tolist() == [-1]
-
-
-@given(fleets())
-def test_every_device_is_in_one_lane(fleet: Fleet) -> None:
-    lanes = [fleet.lane_devices(lane).tolist() for lane in range(fleet.lanes)]
-    assert sorted(device for lane in lanes for device in lane) == list(range(fleet.size))
-
-
-@given(fleets())
-def test_envelopes_fill_the_slots_that_are_not_malformed(fleet: Fleet) -> None:
-    slots = np.arange(500)
-    good = slots[~fleet.is_malformed(slots)]
-    numbers = good - fleet.malformed_before(good)
-    assert numbers.tolist() == list(range(len(good)))
+TELLING = "{tenant}/{device}/{metric}"
 
 
 @given(fleets())
@@ -73,6 +25,29 @@ def test_topics_follow_the_template() -> None:
     assert fleet.topic_of(0) == "a/sensor-001-00000001/of/plant-1-00000001"
 
 
+def test_a_site_is_part_of_the_name_and_may_be_in_the_topic() -> None:
+    fleet = Fleet(
+        seed=1, start_us=0, step_us=1, type="pump", sites=2, topic="{site}/{tenant}/{device}"
+    )
+    assert [fleet.site(number) for number in (0, 2, 3, 6)] == [
+        "hall-1",
+        "hall-1",
+        "hall-2",
+        "hall-1",
+    ]
+    assert fleet.topic_of(3) == "hall-2/plant-1-00000001/hall-2-pump-004-00000001"
+    assert fleet.route == {"topic": "+/{tenant}/{device}"}
+
+
+def test_fleets_can_have_their_tenants_in_common() -> None:
+    one, two = (
+        Fleet(seed=seed, start_us=0, step_us=1, tenant_stem="city", tenant_tag="cafe")
+        for seed in (1, 2)
+    )
+    assert one.tenant(0) == two.tenant(0) == "city-1-cafe"
+    assert one.device(0) != two.device(0)
+
+
 @pytest.mark.parametrize(
     ("rate", "malformed_every", "step_us"),
     [(2_000, 0, 60_000), (2_000, 2, 120_000), (0, 0, 1_200), (1e9, 0, 1)],
@@ -81,11 +56,46 @@ def test_the_step_follows_from_the_rate(rate: float, malformed_every: int, step_
     assert step_for(rate, size=120, malformed_every=malformed_every) == step_us
 
 
-def test_a_fleet_of_malformed_messages_alone_is_refused() -> None:
-    with pytest.raises(ValueError, match="every second"):
-        Fleet(seed=1, start_us=0, step_us=1, malformed_every=1)
+@pytest.mark.parametrize(
+    ("fields", "step_us"),
+    [
+        ({}, 60_000),
+        ({"repeat_every": 2, "malformed_every": 2}, 240_000),
+        ({"repeat_every": 3}, 90_000),
+        ({"shape": "list", "batch": 10}, 6_000),
+        ({"shape": "scalar", "topic": TELLING, "metrics": 3}, 180_000),
+        ({"clock": "ms", "devices": 41}, 61_000),
+        ({"jitter_us": 60_000}, 60_000),
+    ],
+)
+def test_a_fleet_at_a_rate_has_the_step_that_makes_it(
+    fields: dict[str, object], step_us: int
+) -> None:
+    assert Fleet.at_rate(2_000, seed=1, start_us=0, **fields).step_us == step_us
 
 
-def test_more_connections_than_devices_are_refused() -> None:
-    with pytest.raises(ValueError, match="connections"):
-        Fleet(seed=1, start_us=0, step_us=1, tenants=1, devices=2, lanes=3)
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"malformed_every": 1}, "every second"),
+        ({"late_every": 1}, "every second"),
+        ({"repeat_every": 1}, "every second"),
+        ({"tenants": 1, "devices": 2, "lanes": 3}, "connections"),
+        ({"clock": "ms"}, "cannot step"),
+        ({"jitter_us": 1}, "jitter"),
+        ({"batch": 2}, "one reading"),
+        ({"shape": "scalar"}, "{metric}"),
+        ({"topic": TELLING}, "{metric}"),
+        ({"topic": "{site}/{tenant}/{device}"}, "no sites"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(
+    fields: dict[str, object], fault: str
+) -> None:
+    with pytest.raises(ValueError, match=fault):
+        Fleet(**{"seed": 1, "start_us": 0, "step_us": 1, **fields})  # type: ignore[arg-type]
+
+
+def test_a_clock_that_would_stand_still_is_refused() -> None:
+    with pytest.raises(ValueError, match="stands still"):
+        Fleet.at_rate(2_000, seed=1, start_us=0, clock="s")

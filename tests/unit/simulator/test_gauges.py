@@ -18,6 +18,12 @@ penstock_building_rows 5.0
 penstock_queue_rows_limit 100000.0
 penstock_publish_to_commit_seconds_bucket{le="0.1"} 10.0
 penstock_publish_to_commit_seconds_bucket{le="+Inf"} 20.0
+penstock_readings_dead_lettered_total{tenant="a b"} 2.0
+penstock_readings_dead_lettered_total{tenant="c"} 1.0
+penstock_spool_rows 30.0
+penstock_spool_bytes 4096.0
+process_cpu_seconds_total 1.5
+process_resident_memory_bytes 5.0e+07
 """
 
 
@@ -27,6 +33,8 @@ def test_metrics_are_summed_over_their_labels() -> None:
     assert (gauges.queue_rows, gauges.queue_rows_limit) == (12, 100_000)
     assert gauges.dead_letters == {"malformed": 3}
     assert gauges.latency_buckets == {0.1: 10.0, float("inf"): 20.0}
+    assert (gauges.dead_lettered, gauges.spool_rows, gauges.spool_bytes) == (3, 30, 4_096)
+    assert (gauges.cpu_seconds, gauges.resident_bytes) == (1.5, 50_000_000)
 
 
 def test_missing_metrics_are_zero() -> None:

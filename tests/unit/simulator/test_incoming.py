@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock_simulator.incoming import parse
+from penstock_simulator.incoming import lone_puback, parse
 
 PLAIN = mqtt5.PubAckReasonCode.SUCCESS
 NOBODY = mqtt5.PubAckReasonCode.NO_MATCHING_SUBSCRIBERS
@@ -30,6 +30,29 @@ def test_acknowledgements_are_sorted_however_they_are_cut(
     assert rest == b""
     assert acknowledged == [i for i, code in sent if code != QUOTA]
     assert refused == [i for i, code in sent if code == QUOTA]
+
+
+@given(st.integers(1, 65_535), st.sampled_from([PLAIN, NOBODY]))
+def test_a_lone_success_is_known_at_sight(
+    packet_id: int, reason_code: mqtt5.PubAckReasonCode
+) -> None:
+    data = mqtt5.PubAckPacket(packet_id, reason_code=reason_code).write()
+    assert lone_puback(data) == packet_id
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        mqtt5.PubAckPacket(3).write()[:3],
+        mqtt5.PubAckPacket(3).write() * 2,
+        mqtt5.PubAckPacket(3, reason_code=QUOTA).write(),
+        mqtt5.PingRespPacket().write(),
+        mqtt5.ConnAckPacket().write(),
+    ],
+)
+def test_all_else_is_left_to_the_parser(data: bytes) -> None:
+    assert lone_puback(data) is None
 
 
 def test_other_packets_are_handed_on() -> None:

@@ -37,7 +37,7 @@ def ids_of(data: bytes | memoryview) -> list[int]:
 
 
 def acknowledge(lane: Lane, *ids: int) -> None:
-    lane.acknowledge(np.array(ids, dtype=np.int64))
+    lane.acknowledge(np.array(ids, dtype=np.int64), 7)
 
 
 def test_no_more_is_sent_than_the_broker_takes() -> None:
@@ -59,6 +59,37 @@ def test_an_acknowledgement_out_of_order_is_noted_but_frees_no_older_slot() -> N
     assert lane.ledger.outcome.tolist() == [ACKNOWLEDGED] * 3 + [WAITING] * 2
 
 
+@given(st.lists(st.integers(1, WINDOW + 5)), st.booleans())
+def test_one_acknowledgement_at_a_time_is_as_good_as_many(ids: list[int], again: bool) -> None:
+    many, singly = lane_with(), lane_with()
+    for lane in (many, singly):
+        lane.take(WINDOW, 1)
+        if again:
+            lane.connected(WINDOW)
+    acknowledge(many, *dict.fromkeys(ids))
+    for packet_id in ids:
+        singly.acknowledge_one(packet_id, 7)
+    assert singly.ledger.outcome.tolist() == many.ledger.outcome.tolist()
+    assert singly.ledger.answered_us.tolist() == many.ledger.answered_us.tolist()
+    assert (singly.waiting, singly.room, singly.to_repeat) == (
+        many.waiting,
+        many.room,
+        many.to_repeat,
+    )
+
+
+def test_the_time_of_the_first_answer_is_kept() -> None:
+    lane = lane_with()
+    lane.take(3, 1)
+    lane.acknowledge(np.array([2]), 50)
+    lane.acknowledge(np.array([2]), 60)
+    lane.acknowledge_one(2, 70)
+    lane.refuse(np.array([2]), 80)
+    assert lane.ledger.answered_us.tolist() == [0, 50, 0]
+    assert lane.ledger.outcome.tolist() == [WAITING, ACKNOWLEDGED, WAITING]
+    assert lane.refused == 0
+
+
 def test_acknowledgements_of_what_is_not_in_flight_are_ignored() -> None:
     lane = lane_with()
     lane.take(2, 1)
@@ -70,7 +101,7 @@ def test_acknowledgements_of_what_is_not_in_flight_are_ignored() -> None:
 def test_a_refused_message_is_settled_and_counted() -> None:
     lane = lane_with()
     lane.take(2, 1)
-    lane.refuse(np.array([1]))
+    lane.refuse(np.array([1]), 7)
     assert (lane.refused, lane.waiting) == (1, 1)
     assert lane.ledger.outcome.tolist() == [REFUSED, WAITING]
 
@@ -121,8 +152,8 @@ def test_at_qos_0_nothing_waits_and_nothing_is_repeated() -> None:
 def test_ids_in_flight_are_never_reused(data: st.DataObject) -> None:
     lane = lane_with(window=65_535)
     lane.ledger.append(65_500, 0)
-    lane.ledger.outcome[:] = ACKNOWLEDGED
-    lane.acknowledge(np.array([], dtype=np.int64))
+
+    lane.acknowledge(np.arange(1, 65_501), 7)
     in_flight: set[int] = set()
     for _ in range(20):
         sent = ids_of(lane.take(data.draw(st.integers(1, min(30, lane.room))), 1))

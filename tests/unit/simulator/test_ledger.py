@@ -16,6 +16,8 @@ from penstock_simulator.ledger import (
     load,
     save,
 )
+from penstock_simulator.pace import Ramp, Steady
+from penstock_simulator.schedule import Schedule
 
 FLEET = Fleet(seed=5, start_us=1_790_000_000_000_000, step_us=1_000, malformed_every=10)
 
@@ -53,6 +55,35 @@ def test_a_saved_ledger_is_read_back_as_it_was(tmp_path: Path) -> None:
     assert (ledger.published, ledger.acknowledged) == (12, 2)
     assert ledger.span_us == (1_000, 1_001)
     assert list(tmp_path.iterdir()) == [tmp_path / "run.ledger"]
+
+
+def test_when_a_slot_was_due_is_known_from_the_file_alone(tmp_path: Path) -> None:
+    schedule = Schedule(
+        seed=5,
+        lanes=FLEET.lanes,
+        pace=Ramp(first=10, last=50, steps=5, step_seconds=2),
+        jitter=0.7,
+    )
+    lane = lane_with([50])
+    lane.started_us = 777
+    lane.settle(np.array([3, 4]), ACKNOWLEDGED, 9_000)
+    save(Ledger(FLEET, {1: lane}, schedule), tmp_path / "run.ledger")
+    ledger = load([tmp_path / "run.ledger"])
+    assert ledger.schedule == schedule
+    assert ledger.due_us(1).tolist() == (777 + schedule.due_us(1, np.arange(50))).tolist()
+    assert ledger.lanes[1].answered_us.tolist() == [0, 0, 0, 9_000, 9_000] + [0] * 45
+
+
+def test_without_a_schedule_a_slot_is_due_when_it_is_sent() -> None:
+    assert Ledger(FLEET, {1: lane_with([2, 1])}).due_us(1).tolist() == [1_000, 1_000, 1_001]
+
+
+def test_ledgers_of_two_schedules_are_refused(tmp_path: Path) -> None:
+    for number in (0, 1):
+        schedule = Schedule(seed=5, lanes=4, pace=Steady(1.0 + number))
+        save(Ledger(FLEET, {number: lane_with([1])}, schedule), tmp_path / f"{number}")
+    with pytest.raises(LedgerError, match="another run"):
+        load([tmp_path / "0", tmp_path / "1"])
 
 
 def test_ledgers_of_several_processes_are_joined(tmp_path: Path) -> None:

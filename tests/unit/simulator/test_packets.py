@@ -1,16 +1,18 @@
-"""Encoded packets are what the codec would have made of them."""
-
-import json
+"""Encoded packets are what the codec would have made of them, and say what is expected."""
 
 import mqtt5
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from penstock_simulator.abuse import abuse_of, marker
+from penstock_simulator.expectation import Expectation
 from penstock_simulator.fleet import Fleet
-from penstock_simulator.identity import keys_of
-from penstock_simulator.packets import LaneEncoder
-from penstock_simulator.signals import signal_of, thousandths
+from penstock_simulator.numbering import is_abuse, places
+from penstock_simulator.packets import LaneEncoder, encoder_of
+from tests.support.fleets import fleets
+from tests.support.simulated import Sample, packets_of, samples_of
 
 START_US = 1_790_000_000_000_000
 
@@ -19,45 +21,84 @@ def fleet_with(**changes: object) -> Fleet:
     return Fleet(**{"seed": 7, "start_us": START_US, "step_us": 60_000, "lanes": 2, **changes})  # type: ignore[arg-type]
 
 
-def packets_of(data: bytes | memoryview) -> list[mqtt5.PublishPacket]:
-    view, packets = memoryview(data), []
-    while view:
-        packet, used = mqtt5.read(view)
-        assert isinstance(packet, mqtt5.PublishPacket)
-        packets.append(packet)
-        view = view[used:]
-    return packets
+def expected_of(fleet: Fleet, device: int, samples: list[Sample]) -> tuple[list[int], list[bool]]:
+    """Which messages of a device the judge thinks samples to be of, and whether they are right."""
+    expectation = Expectation(fleet)
+    messages, right = [], []
+    for sample in samples:
+        is_text = isinstance(sample.value, str)
+        value = np.array([sample.value], dtype=object if is_text else np.float64)
+        metric = np.array([fleet.metric_names.index(sample.metric)])
+        assert expectation.is_text(metric).tolist() == [is_text]
+        readings = expectation.identify(np.array([device]), metric, np.array([sample.ts_us]), value)
+        messages += expectation.messages(readings).tolist()
+        quality = None if sample.quality is None else np.array([sample.quality])
+        right += expectation.right(readings, value, quality).tolist()
+    return messages, right
 
 
-@pytest.mark.parametrize("metrics", [1, 3, 12])
-def test_every_packet_carries_its_slots_reading(metrics: int) -> None:
-    fleet = fleet_with(metrics=metrics, malformed_every=3)
-    block = LaneEncoder(fleet, 1).block(40, 400)
-    devices = fleet.lane_devices(1).tolist()
-    packets = packets_of(block.data)
-    assert len(packets) == 360
-    for slot, packet in enumerate(packets, start=40):
-        if slot % 3 == 2:
-            continue
-        envelope = slot - slot // 3
-        device, sequence = devices[envelope % len(devices)], envelope // len(devices)
-        assert packet.topic == fleet.topic_of(device)
-        body = json.loads(packet.payload)
-        assert body["ts"] == fleet.timestamp_us(device, sequence)
-        assert list(body["metrics"]) == list(fleet.metric_names)
-        for name, value in body["metrics"].items():
-            key = keys_of(7, [(fleet.tenant(device), fleet.device(device), name)])
-            exact = thousandths(signal_of(name), key, np.array([sequence]), np.array([body["ts"]]))
-            assert value == exact[0] / 1_000
+@settings(max_examples=150)
+@given(fleets(), st.data())
+def test_every_packet_says_what_the_judge_expects(fleet: Fleet, data: st.DataObject) -> None:
+    lane = data.draw(st.integers(0, fleet.lanes - 1))
+    first = data.draw(st.integers(0, 10**6))
+    slots = np.arange(first, first + 12)
+    packets = packets_of(LaneEncoder(fleet, lane).block(first, first + 12).data)
+    assert len(packets) == 12
+    well_formed = ~is_abuse(fleet, slots)
+    device, message = places(fleet, np.array(lane), slots[well_formed])
+    path = fleet.timestamp_path if fleet.shape == "flat" else None
+    for at, number, position in zip(
+        np.flatnonzero(well_formed).tolist(), device.tolist(), message.tolist(), strict=True
+    ):
+        variant = position % fleet.variants
+        assert packets[at].topic == fleet.topic_of(number, variant)
+        name = fleet.metric_names[variant] if fleet.untimed else None
+        samples = samples_of(packets[at].payload, metric=name, timestamp_path=path)
+        assert len(samples) == fleet.values_per_message
+        messages, right = expected_of(fleet, number, samples)
+        assert messages == [position] * len(samples)
+        assert all(right)
 
 
-def test_malformed_slots_carry_what_their_number_says() -> None:
+@settings(max_examples=50)
+@given(fleets(), st.data())
+def test_messages_of_many_lanes_at_once_are_those_of_each(
+    fleet: Fleet, data: st.DataObject
+) -> None:
+    pairs = data.draw(
+        st.lists(st.tuples(st.integers(0, fleet.lanes - 1), st.integers(0, 999)), min_size=1)
+    )
+    lanes, slots = (np.array(column) for column in zip(*pairs, strict=True))
+    together, ends = encoder_of(fleet).encode(lanes, slots)
+    alone = [bytes(LaneEncoder(fleet, lane).block(slot, slot + 1).data) for lane, slot in pairs]
+    assert together == b"".join(alone)
+    assert ends.tolist() == np.cumsum([len(packet) for packet in alone]).tolist()
+
+
+@pytest.mark.parametrize("changed", [1e-3, 1.0, -5.0, float("nan"), float("inf"), 1e300])
+@pytest.mark.parametrize("shape", ["envelope", "scalar"])
+def test_another_value_is_never_right(changed: float, shape: str) -> None:
+    topic = "{tenant}/{device}/{metric}" if shape == "scalar" else "{tenant}/{device}"
+    fleet = fleet_with(shape=shape, topic=topic)
+    packet = packets_of(LaneEncoder(fleet, 0).block(0, 1).data)[0]
+    name = fleet.metric_names[0]
+    sample = samples_of(
+        packet.payload, metric=name if shape == "scalar" else None, timestamp_path=None
+    )[0]
+    assert isinstance(sample.value, float)
+    _, right = expected_of(fleet, 0, [sample._replace(value=sample.value + changed)])
+    assert right == [False]
+
+
+def test_abuse_slots_carry_what_their_number_says() -> None:
     fleet = fleet_with(malformed_every=2)
     packets = packets_of(LaneEncoder(fleet, 0).block(0, 200).data)
     for number, packet in enumerate(packets[1::2]):
-        kind = abuse_of(fleet.seed, 0, number)
+        kind = abuse_of(fleet, 0, number)
         assert marker(fleet.tag, 0, number).encode() in packet.payload
-        assert (kind.device is None) or (f"/{kind.device}/" in packet.topic)
+        name = (kind.device or "").replace("@", f"0-{number}-{fleet.tag}")
+        assert kind.device is None or f"/{name}/" in packet.topic
 
 
 def test_packet_ids_go_round_without_zero() -> None:

@@ -7,7 +7,13 @@ import pytest
 from rich.console import Console
 
 from penstock_simulator.gauges import Gauges
-from penstock_simulator.watching import Frame, LineView, TerminalView, rates_between
+from penstock_simulator.watching import (
+    Frame,
+    LineView,
+    PublishingView,
+    TerminalView,
+    rates_between,
+)
 
 
 def frame_at(seconds: float, *, phase: str = "publishing") -> Frame:
@@ -79,3 +85,26 @@ def test_on_a_terminal_there_is_a_picture() -> None:
     picture = out.getvalue()
     for part in ("The title", "the footer", "2,000", "6,000", "malformed", "600 rows", "of 30 s"):
         assert part in picture
+
+
+def test_every_group_of_a_scenario_has_its_line() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, height=24)
+    with TerminalView(console, title="The title", footer="f", seconds=30) as view:
+        for second in range(1, 4):
+            groups = {"pumps": second * 500, "meters": second * 1_500}
+            view.show(frame_at(second)._replace(groups=groups))
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue()).splitlines()
+    (pumps, meters) = ([x for x in lines if name in x][-1] for name in ("pumps", "meters"))
+    assert pumps.split()[1:4] == ["pumps", "500", "1,500"]
+    assert meters.split()[1:4] == ["meters", "1,500", "4,500"]
+
+
+def test_a_run_whose_daemon_cannot_be_asked_shows_what_it_published() -> None:
+    out = io.StringIO()
+    with PublishingView(Console(file=out, width=80), seconds=30) as view:
+        for quarter in range(4 * 5):
+            view.show(frame_at(quarter / 4))
+    assert out.getvalue().splitlines()[0] == (
+        "   2 of 30 s  publishing: 4,000 messages published (2,000/s)"
+    )

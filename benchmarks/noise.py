@@ -1,0 +1,133 @@
+"""How quiet the machine was while something was measured, and when it was too noisy to count.
+
+Two things are looked at. The kernel counts what the cores did (proc(5), /proc/stat): what neither
+this process nor its descendants used, and what a hypervisor took, is *foreign*. And a loop that
+always does the same is timed before and after: where it takes longer than it did at best, the
+cores were slower or shared their caches, which shows in processor time too.
+
+Servers that the environment names are not our descendants: then only what the hypervisor took and
+the loop are looked at.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
+
+MOST_FOREIGN = 0.05
+"""Share of all cores' time that others may take."""
+MOST_SLOWED = 1.15
+"""How much longer than at best the loop may take."""
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_ROUNDS = 150_000
+_FIRST_LOOPS = 20
+_WORK_FIELDS = (0, 1, 2, 7)
+"""User, nice, system and steal; interrupts, which our own traffic causes, belong to nobody."""
+_STEAL_FIELD = 7
+_COUNTED_FIELDS = 8
+"""Guest time, which follows, is part of user time."""
+
+
+class Noise(NamedTuple):
+    """What disturbed a window."""
+
+    foreign: float = 0.0
+    """Share of all cores' time that went to others."""
+    slowed: float = 1.0
+    """How much longer than at best the loop took."""
+
+    @property
+    def too_much(self) -> bool:
+        """Whether what was measured meanwhile is void."""
+        return self.foreign > MOST_FOREIGN or self.slowed > MOST_SLOWED
+
+    @property
+    def remark(self) -> str:
+        """What to add to the figures of a window that is void for it."""
+        if not self.too_much:
+            return ""
+        return (
+            f", VOID: others used {self.foreign:.0%} of the cores,"
+            f" and the cores were {self.slowed:.2f} times slower than at best"
+        )
+
+
+class Listener:
+    """Hears the noise between two moments.
+
+    Its scale is the quickest loop that this process has seen so far.
+    """
+
+    _best_seconds = float("inf")
+
+    def __init__(self) -> None:
+        if Listener._best_seconds == float("inf"):
+            Listener._best_seconds = min(_loop_seconds() for _ in range(_FIRST_LOOPS))
+        self._loop_seconds = _loop_seconds()
+        self._before = _read()
+
+    def hear(self) -> Noise:
+        """The noise since this object was made."""
+        after = _read()
+        loop_seconds = max(self._loop_seconds, again := _loop_seconds())
+        Listener._best_seconds = min(Listener._best_seconds, self._loop_seconds, again)
+        span_seconds = after.all_seconds - self._before.all_seconds
+        foreign_seconds = after.foreign_seconds - self._before.foreign_seconds
+        return Noise(
+            round(max(0.0, foreign_seconds / max(span_seconds, 1 / _TICKS_PER_SECOND)), 3),
+            round(loop_seconds / Listener._best_seconds, 3),
+        )
+
+
+class _Reading(NamedTuple):
+    all_seconds: float
+    foreign_seconds: float
+
+
+def _read() -> _Reading:
+    line = Path("/proc/stat").read_text().partition("\n")[0]
+    ticks = [int(field) for field in line.split()[1 : 1 + _COUNTED_FIELDS]]
+    every = sum(ticks)
+    if os.environ.get(MQTT_VARIABLE) or os.environ.get(DSN_VARIABLE):
+        foreign = ticks[_STEAL_FIELD]
+    else:
+        foreign = sum(ticks[field] for field in _WORK_FIELDS) - _family_ticks()
+    return _Reading(every / _TICKS_PER_SECOND, foreign / _TICKS_PER_SECOND)
+
+
+def _family_ticks() -> int:
+    """Processor time of this process and its descendants, those that have ended included.
+
+    What has ended and was waited for is in its parent's account.
+    """
+    parents: dict[int, int] = {}
+    used: dict[int, int] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        process_id = int(stat.parent.name)
+        parents[process_id] = int(fields[1])
+        used[process_id] = sum(int(field) for field in fields[11:15])
+    return sum(ticks for process_id, ticks in used.items() if _is_family(process_id, parents))
+
+
+def _is_family(process_id: int, parents: dict[int, int]) -> bool:
+    while process_id > 1:
+        if process_id == os.getpid():
+            return True
+        process_id = parents.get(process_id, 0)
+    return False
+
+
+def _loop_seconds() -> float:
+    """Processor time of a loop that always does the same."""
+    started = time.process_time()
+    total = 0
+    for number in range(_ROUNDS):
+        total += number & 0xFF
+    return time.process_time() - started

@@ -1,0 +1,245 @@
+"""A run of a scenario: publish, disturb, watch, wait until all of it has arrived, and judge.
+
+What is loaded is given: a private stack, or somebody else's broker of which little may be known.
+The order is fixed: publish until the time is up or Ctrl-C; wait until the broker has acknowledged
+everything, and until what it acknowledged has arrived or does not come any more; then judge.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from penstock_simulator.account import Account, Latency, combined
+from penstock_simulator.disturbing import Disturber
+from penstock_simulator.gauges import Gauges, read_gauges
+from penstock_simulator.judge import Judge
+from penstock_simulator.ledger import Ledger
+from penstock_simulator.report.assembly import Part, Told, record_of
+from penstock_simulator.report.record import Event, Record
+from penstock_simulator.sampling import Sampler, Sources
+from penstock_simulator.scenario_files import Found
+from penstock_simulator.scenario_publisher import ScenarioPublisher
+from penstock_simulator.settling import PATIENCE_SECONDS, settled
+from penstock_simulator.stack import Stack, StackError
+from penstock_simulator.watching import Frame, View
+
+_FRAME_SECONDS = 0.25
+_QUIET_SECONDS = 0.5
+_JUDGING = "All that was sent is acknowledged; from here on the account reads the database."
+
+
+class Loaded(NamedTuple):
+    """What is loaded, as far as it is known."""
+
+    url: str
+    """The broker's."""
+    sources: Sources
+    dsn: str | None = None
+    """The database to judge."""
+    stack: Stack | None = None
+    """All of it, when it is our own."""
+
+
+class Plan(NamedTuple):
+    """What to publish."""
+
+    found: Found
+    rate: float
+    """Messages a second of all groups together."""
+    seconds: float
+    """How long; 0 for until a signal."""
+    seed: int
+
+
+class Judged(NamedTuple):
+    """What was found in the database."""
+
+    judges: Mapping[str, Judge]
+    """By group."""
+    accounts: Mapping[str, Account]
+
+    @classmethod
+    def of(cls, judges: Mapping[str, Judge]) -> "Judged":
+        """The verdicts of judges that have been fed."""
+        return cls(judges, {name: judge.account() for name, judge in judges.items()})
+
+    @property
+    def account(self) -> Account:
+        """Of all groups together."""
+        waits_us = np.concatenate([judge.waits() for judge in self.judges.values()])
+        return combined(list(self.accounts.values()), Latency.of(waits_us))
+
+
+class ScenarioRun:
+    """One run."""
+
+    def __init__(self, plan: Plan, loaded: Loaded, view: View) -> None:
+        self._plan = plan
+        self._loaded = loaded
+        self._view = view
+        self._publisher = ScenarioPublisher(
+            loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed
+        )
+        self._sampler = Sampler(loaded.sources)
+        self._events: list[Event] = []
+        self._began_at: float | None = None
+
+    @property
+    def ledgers(self) -> Mapping[str, Ledger]:
+        """What each group has sent."""
+        return self._publisher.ledgers
+
+    @property
+    def summary(self) -> str:
+        """What the broker answered, in a line."""
+        ledgers = self._publisher.ledgers.values()
+        return (
+            f"{sum(ledger.published for ledger in ledgers):,} messages published,"
+            f" {sum(ledger.acknowledged for ledger in ledgers):,} acknowledged,"
+            f" {self._publisher.waiting:,} unanswered, {self._publisher.refused:,} refused,"
+            f" {self._publisher.reconnects:,} reconnects"
+        )
+
+    async def run(self) -> Judged | None:
+        """Publish, and judge where a database is known.
+
+        Raises:
+            PublishError: the broker refused the publisher.
+            OracleError: the database could not be read.
+            StackError: the daemon ended by itself.
+        """
+        stop = asyncio.Event()
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _stop_or_cancel, stop, task)
+        with self._view:
+            beside = [
+                asyncio.create_task(self._watch(stop), name="watch"),
+                asyncio.create_task(self._sampler.run(self._publisher.started), name="sample"),
+                asyncio.create_task(self._end_in_time(stop), name="clock"),
+            ]
+            try:
+                await self._publish(stop)
+                return await self._judge()
+            finally:
+                for other in beside:
+                    other.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+
+    def record(self, command: str, judged: Judged | None) -> Record:
+        """The record of the run, which `command` began."""
+        name, scenario = self._plan.found
+        told = Told(
+            scenario=name,
+            story=scenario.story,
+            command=command,
+            seed=self._plan.seed,
+            effort=self._publisher.effort,
+            events=self._events,
+        )
+        judges = {} if judged is None else judged.judges
+        parts = [Part(name, ledger, judges.get(name)) for name, ledger in self.ledgers.items()]
+        return record_of(told, parts, self._sampler.samples)
+
+    @property
+    def _elapsed_seconds(self) -> float:
+        """Since the groups began to publish."""
+        return 0.0 if self._began_at is None else time.monotonic() - self._began_at
+
+    async def _end_in_time(self, stop: asyncio.Event) -> None:
+        await self._publisher.started.wait()
+        self._began_at = time.monotonic()
+        if self._plan.seconds:
+            await asyncio.sleep(self._plan.seconds)
+            stop.set()
+
+    async def _publish(self, stop: asyncio.Event) -> None:
+        """Publish until `stop`, and disturb the stack meanwhile, if it is our own."""
+        disturbing = asyncio.create_task(self._disturb(stop), name="disturb")
+        try:
+            await self._publisher.run(stop)
+            await disturbing
+        finally:
+            disturbing.cancel()
+            await asyncio.gather(disturbing, return_exceptions=True)
+
+    async def _disturb(self, stop: asyncio.Event) -> None:
+        planned = self._plan.found.scenario.disturbances
+        if self._loaded.stack is not None and planned:
+            disturber = Disturber(self._loaded.stack, planned, note=self._note)
+            await disturber.run(self._publisher.started, stop)
+
+    async def _judge(self) -> Judged | None:
+        if self._loaded.dsn is None:
+            return None
+        await self._wait_for_quiet()
+        self._note(_JUDGING)
+        ledgers = self._publisher.ledgers
+        judges = await settled(self._loaded.dsn, list(ledgers.values()), check=self._check_daemon)
+        return Judged.of(dict(zip(ledgers, judges, strict=True)))
+
+    async def _wait_for_quiet(self) -> None:
+        """Wait until the daemon, as far as it can be asked, has nothing more to do.
+
+        Without that, nobody would wait for what QoS 0 does not acknowledge.
+        """
+        before, changed_at = await self._gauges(), time.monotonic()
+        while before is not None and time.monotonic() - changed_at < PATIENCE_SECONDS:
+            await asyncio.sleep(_QUIET_SECONDS)
+            self._check_daemon()
+            after = await self._gauges()
+            if after is None or (_idle(after) and _totals(after) == _totals(before)):
+                return
+            if _totals(after) != _totals(before):
+                before, changed_at = after, time.monotonic()
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        while True:
+            published = self._publisher.published
+            self._view.show(
+                Frame(
+                    elapsed_seconds=self._elapsed_seconds,
+                    phase="draining" if stop.is_set() else "publishing",
+                    published=sum(published.values()),
+                    gauges=await self._gauges() or Gauges(),
+                    groups=published,
+                )
+            )
+            stack = self._loaded.stack
+            if stack is not None and not stack.daemon.running:
+                stop.set()
+            await asyncio.sleep(_FRAME_SECONDS)
+
+    async def _gauges(self) -> Gauges | None:
+        exposition = self._loaded.sources.exposition
+        text = None if exposition is None else await asyncio.to_thread(exposition)
+        return None if text is None else read_gauges(text)
+
+    def _check_daemon(self) -> None:
+        stack = self._loaded.stack
+        if stack is not None and not stack.daemon.running:
+            raise StackError(f"the daemon ended by itself:\n{stack.daemon.log_tail()}")
+
+    def _note(self, text: str) -> None:
+        self._events.append(Event(self._sampler.elapsed_seconds, text))
+
+
+def _idle(gauges: Gauges) -> bool:
+    return not (gauges.queue_rows or gauges.unacknowledged or gauges.spool_rows)
+
+
+def _totals(gauges: Gauges) -> Sequence[int]:
+    return gauges.received, gauges.stored, gauges.dead_lettered
+
+
+def _stop_or_cancel(stop: asyncio.Event, task: "asyncio.Task[object]") -> None:
+    """The first signal ends the run with its account, a second one at once."""
+    if stop.is_set():
+        task.cancel()
+    stop.set()

@@ -1,0 +1,125 @@
+"""`penstock-sim run SCENARIO`: on a stack of its own, and against a broker that is there."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from penstock.sandbox.endpoints import DSN_VARIABLE
+from tests.support.daemon_process import DaemonProcess
+
+SIMULATOR = (sys.executable, "-m", "penstock_simulator")
+HOLDS = "Every reading is accounted for."
+OUTAGE = """
+story: The database is away for a second.
+duration_seconds: 4
+groups:
+  - {name: sensors, rate: 200, devices: 5}
+  - {name: pumps, rate: 100, type: pump, shape: flat, topic: 'x/{tenant}/{device}', qos: 0}
+disturbances:
+  - {stop: database, at_seconds: 1, for_seconds: 1}
+"""
+
+
+def simulate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SIMULATOR, *map(str, arguments)], check=False, capture_output=True, text=True
+    )
+
+
+def record_in(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+@pytest.mark.parametrize("name", ["smart-city", "noisy-tenant"])
+def test_a_scenario_runs_on_a_stack_of_its_own(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "run.json"
+    done = simulate("run", name, "--rate", "500", "--duration", "4", "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert HOLDS in done.stdout
+    record = record_in(path)
+    assert record["scenario"] == name
+    assert record["account"]["published"] > 1_000
+    for group in record["groups"]:
+        account = group["account"]
+        assert account["stored_readings"] >= account["expected_readings"]
+        assert account["published"] > 0, group["name"]
+    # The city's share of abuse is too small to come up within so few messages.
+    assert bool(record["account"]["dead_lettered"]) == (name == "noisy-tenant")
+
+
+@pytest.mark.skipif(DSN_VARIABLE in os.environ, reason="stops the private database")
+def test_what_is_done_to_the_stack_is_done_and_survived(tmp_path: Path) -> None:
+    scenario, path = tmp_path / "outage.yaml", tmp_path / "run.json"
+    scenario.write_text(OUTAGE)
+    done = simulate("run", scenario, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = record_in(path)
+    told = [event["text"] for event in record["events"]]
+    assert told[:2] == ["The database is stopped.", "The database is back."]
+    # At QoS 0 nothing is expected, but nothing stands between broker and daemon here.
+    assert record["groups"][1]["account"]["stored_readings"] > 0
+    assert record["latencies"]["committed"]["max"] > 900
+
+
+def test_a_scenario_loads_a_broker_that_is_there(
+    tmp_path: Path, mqtt_url: str, database: str
+) -> None:
+    routes = yaml.safe_load(simulate("routes", "factory").stdout)["routes"]
+    sent = tmp_path / "sent.ledger"
+    with DaemonProcess(tmp_path / "daemon", mqtt_url=mqtt_url, dsn=database, routes=routes):
+        done = simulate(
+            *("run", "factory", "--rate", "400", "--duration", "3"),
+            *("--url", mqtt_url, "--dsn", database, "--ledger", sent),
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert HOLDS in done.stdout
+    assert re.search(r" 0 unanswered, 0 refused", done.stdout)
+    ledgers = sorted(tmp_path.glob("sent-*.ledger"))
+    assert [path.stem for path in ledgers] == [
+        "sent-climate", "sent-controllers", "sent-meters", "sent-pumps",
+    ]  # fmt: skip
+    given = [argument for path in ledgers for argument in ("--ledger", path)]
+    again = simulate("verify", "--dsn", database, *given)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "sent-pumps" in again.stdout
+
+
+def test_scenarios_are_listed_with_their_stories() -> None:
+    done = simulate("scenarios")
+    assert done.returncode == 0
+    assert "reconnect-storm" in done.stdout
+    assert "A switch fails" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run",), "give --url, or a scenario"),
+        (("run", "nowhere"), "there is no scenario nowhere"),
+        (("run", "factory", "--rate", "0"), "a rate that is not 0"),
+        (("run", "factory", "--devices", "3"), "--devices is the scenario's to say"),
+        (("run", "factory", "--dsn", "postgresql://x"), "--dsn needs --url"),
+        (("routes", "nowhere"), "there is no scenario nowhere"),
+    ],
+)
+def test_unusable_arguments_end_with_2(arguments: tuple[str, ...], told: str) -> None:
+    done = simulate(*arguments)
+    assert done.returncode == 2
+    assert told in " ".join(done.stderr.split())
+
+
+def test_every_fault_of_a_file_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "faulty.yaml"
+    path.write_text("story: x\ngroups: [{name: a, rate: 0}, {name: b}]\n")
+    done = simulate("run", path)
+    assert done.returncode == 2
+    assert "groups[0].rate: expected a number > 0" in done.stderr
+    assert "groups[1].rate: is required" in done.stderr
