@@ -199,6 +199,9 @@ def verify(
     print_accounts(Console(), judged.accounts, account)
     if report is not None:
         report.write_text(json.dumps(msgspec.to_builtins(account), indent=2) + "\n")
+    if not account.acknowledged and not account.stored_readings:
+        typer.echo("Nothing was acknowledged or stored, so this shows nothing.", err=True)
+        raise typer.Exit(UNDONE)
     _end(account)
 
 

@@ -53,6 +53,16 @@ def test_what_was_published_is_verified(ledger: Path, tmp_path: Path, database: 
     assert account["misjudged"] == 0
 
 
+def test_a_run_of_which_nothing_arrived_shows_nothing(
+    daemon: DaemonProcess, tmp_path: Path, mqtt_url: str, database: str
+) -> None:
+    path = tmp_path / "ledger"
+    elsewhere = ("--qos", "0", "--topic", "elsewhere/{tenant}/{device}")
+    assert simulate("run", "--url", mqtt_url, "--ledger", path, *ENOUGH, *elsewhere).returncode == 0
+    done = simulate("verify", "--dsn", database, "--ledger", path)
+    assert (done.returncode, "shows nothing" in done.stderr) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("damage", "fault"),
     [

@@ -84,6 +84,8 @@ class Daemon:
             readings_stored=totals.stored,
             readings_duplicate=totals.duplicate,
             readings_dead_lettered=totals.dead_lettered,
+            readings_spooled=totals.spooled,
+            readings_shed=totals.shed,
         )
 
     async def _serve(self) -> None:

@@ -92,7 +92,7 @@ def _not_ready(levels: Levels) -> list[str]:
     if not levels.mqtt_connected:
         reasons.append(f"the broker is not connected: {levels.mqtt_detail or 'connecting'}")
     if not levels.database_connected:
-        reasons.append(f"the database is not connected: {levels.database_detail or 'connecting'}")
+        reasons.append(f"the database stores nothing: {levels.database_detail or 'connecting'}")
     return reasons
 
 

@@ -52,6 +52,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     Errors: `SpoolFault`, of the kind `foreign` when it is another program's.
     """
     with judged():
+        if not path.exists():
+            # Every tenant's readings will be in it; SQLite gives its log the same mode.
+            path.touch(mode=0o600)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0)
         try:
             # No text is ours, and damage may make one of anything.

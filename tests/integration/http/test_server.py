@@ -120,7 +120,7 @@ async def test_health_of_a_daemon_that_is_well(daemon: Daemon, client: Client) -
         (
             levels_with(database_connected=False, database_detail="connection refused"),
             "degraded",
-            "the database is not connected: connection refused",
+            "the database stores nothing: connection refused",
         ),
     ],
 )

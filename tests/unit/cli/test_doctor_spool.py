@@ -76,6 +76,7 @@ def test_without_a_spool_it_says_what_an_outage_does() -> None:
         ),
         (replace(WELL, visible=False, disk=None), None, "place", "note", "may not look"),
         (replace(WELL, exists=False, disk=None), None, "place", "problem", "does not exist"),
+        (replace(WELL, is_file=False), None, "place", "problem", "is a folder"),
         (replace(WELL, file_owner="root"), None, "place", "problem", "belongs to root"),
         (replace(WELL, file_owner=None), None, "place", "ok", "no daemon has it"),
         (replace(WELL, writable=False), None, "place", "warning", "may not write"),

@@ -148,3 +148,11 @@ def test_an_empty_spool_gives_the_disk_back(
     file.write([], list(held))
     assert path.stat().st_size < 100_000
     file.close()
+
+
+def test_only_its_user_may_read_what_is_in_it(tmp_path: Path) -> None:
+    file = SpoolFile(tmp_path / "spool.db")
+    file.write([record_of(1, batch_of(rows=1))], [])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    file.close()
+    assert set(modes.values()) == {0o600}, modes

@@ -32,6 +32,8 @@ class SpoolFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this user may look at it."""
     exists: bool = False
     """Whether the folder does."""
+    is_file: bool = True
+    """Whether the path is free, or a file's."""
     writable: bool = False
     """For this user."""
     user: str
@@ -90,6 +92,10 @@ def _state(daemon: DaemonFacts) -> Iterator[Finding]:
 
 
 def _place(facts: SpoolFacts, daemon: DaemonFacts | None) -> Finding:
+    return _misplaced(facts) or _placed(facts, daemon)
+
+
+def _misplaced(facts: SpoolFacts) -> Finding | None:
     check = "spool.place"
     if not facts.visible:
         return note(
@@ -103,6 +109,12 @@ def _place(facts: SpoolFacts, daemon: DaemonFacts | None) -> Finding:
             f"The folder {facts.folder} of the spool does not exist, so nothing is spooled.",
             "Make it, and let the daemon's user own it.",
         )
+    if not facts.is_file:
+        return problem(
+            check,
+            f"spool.path is a folder in {facts.folder}, so nothing is spooled.",
+            "Name a file in it.",
+        )
     if facts.file_owner not in (None, facts.owner):
         return problem(
             check,
@@ -110,6 +122,11 @@ def _place(facts: SpoolFacts, daemon: DaemonFacts | None) -> Finding:
             f"{facts.owner}: the daemon may not be able to write both.",
             "Let the daemon's user own both.",
         )
+    return None
+
+
+def _placed(facts: SpoolFacts, daemon: DaemonFacts | None) -> Finding:
+    check = "spool.place"
     holder = _holder(facts, daemon)
     if holder:
         return ok(check, f"The spool in {facts.folder} is in use by {holder}.")

@@ -24,6 +24,7 @@ def spool_facts(spool: Path) -> SpoolFacts:
         folder=str(folder),
         visible=True,
         exists=folder.is_dir(),
+        is_file=not spool.is_dir(),
         writable=os.access(folder, os.W_OK | os.X_OK),
         user=user,
         owner=owner,
