@@ -37,8 +37,8 @@ _READ_ONLY = _Verdict(
 )
 _PERMISSION = _Verdict(
     SpoolFaultKind.PERMISSION,
-    "the spool cannot be opened; spool.path must name a file, and its folder must exist, and belong to"
-    " the user who runs the daemon",
+    "the spool cannot be opened; spool.path must name a file, and its folder must exist, and belong"
+    " to the user who runs the daemon",
 )
 _INPUT_OUTPUT = _Verdict(
     SpoolFaultKind.IO_ERROR,
