@@ -41,7 +41,7 @@ bench: setup ## Measure against the broker's own rate; REPORT=file.json
 bench-full: setup ## Run all benchmarks, and write docs/benchmarks.md; REPORT=file.json
 	.venv/bin/python -m benchmarks --full --docs $(if $(REPORT),--report '$(REPORT)')
 
-faults: setup ## Break Penstock in every way, for about an hour; ONLY=9, SEED=1, RESUME=1, REPORT=file.json
+faults: setup ## Break Penstock in every way, for half an hour; ONLY=9, SEED=1, RESUME=1, REPORT=file.json
 	.venv/bin/python -m tests.faults --seed $(SEED) --jobs $(JOBS) \
 	    $(if $(ONLY),--only $(ONLY)) $(if $(RESUME),--resume) $(if $(REPORT),--report '$(REPORT)')
 
