@@ -5,9 +5,11 @@ made, or when something that was stored does not add up.
 """
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -29,6 +31,7 @@ def main(
     runs: Annotated[int, typer.Option(min=1, help="Windows of each subject.")] = 3,
 ) -> None:
     """Measure Penstock."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     console, machine = Console(), describe_machine()
     chosen = _chosen(names or [], full=full)
     console.print(machine, soft_wrap=True)

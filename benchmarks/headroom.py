@@ -177,7 +177,7 @@ class _Feed:
         path, rounds = self._path, 0
         self._feed_once()
         path.start_counting()
-        listener = Listener()
+        listener = Listener(alone=True)
         started = time.process_time()
         while (elapsed := time.process_time() - started) < seconds:
             self._feed_once()

@@ -76,7 +76,7 @@ def test_a_window_whose_generator_was_busy_is_void(share: float, void: bool) -> 
 
 @pytest.mark.parametrize(
     ("noise", "void"),
-    [(Noise(0.04, 1.1), False), (Noise(0.06, 1.1), True), (Noise(0.0, 1.2), True)],
+    [(Noise(0.09, 1.1), False), (Noise(0.11, 1.1), True), (Noise(0.0, 1.2), True)],
 )
 def test_a_window_on_a_noisy_machine_is_void(noise: Noise, void: bool) -> None:
     measured = Measured(1, 1, 0.1, noise=noise)
