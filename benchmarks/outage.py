@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -30,6 +30,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.processes import end, resident_bytes
 from penstock import sandbox
 from penstock_simulator.account import Latency
+from penstock_simulator.gauges import totals_of
 from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import load
 from penstock_simulator.oracle import examine
@@ -169,12 +170,7 @@ def _wait_until_stored(daemon: Daemon) -> None:
 
 def _metric(daemon: Daemon, name: str) -> float:
     """The sum of a metric's samples."""
-    lines: Any = (daemon.get("/metrics") or "").splitlines()
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in lines
-        if line.partition(" ")[0].partition("{")[0] == name
-    )
+    return totals_of(daemon.get("/metrics") or "")[name]
 
 
 def _now_us() -> int:

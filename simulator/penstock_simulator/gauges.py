@@ -38,11 +38,10 @@ class Gauges(NamedTuple):
 
 def read_gauges(exposition: str) -> Gauges:
     """Read a Prometheus text exposition; metrics that are missing count as 0, or are None."""
-    totals: dict[str, float] = defaultdict(float)
+    totals = totals_of(exposition)
     letters: dict[str, int] = {}
     buckets: dict[float, float] = {}
     for name, label, value in _samples(exposition):
-        totals[name] += value
         if name == "penstock_dead_letters_total" and value:
             letters[label] = int(value)
         elif name == _LATENCY:
@@ -63,6 +62,14 @@ def read_gauges(exposition: str) -> Gauges:
         cpu_seconds=totals.get("process_cpu_seconds_total"),
         resident_bytes=None if resident is None else int(resident),
     )
+
+
+def totals_of(exposition: str) -> defaultdict[str, float]:
+    """The sum of each metric's samples, by its name; 0 for those that are missing."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    for name, _, value in _samples(exposition):
+        totals[name] += value
+    return totals
 
 
 def latency_between(before: Gauges, after: Gauges, share: float) -> float | None:

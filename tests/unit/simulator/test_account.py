@@ -9,25 +9,9 @@ from rich.console import Console
 
 from penstock_simulator.account import Account, Latency, TenantAccount, combined
 from penstock_simulator.statement import print_account
+from tests.support.records import ACCOUNT
 
-GOOD = Account(
-    published=1_000,
-    acknowledged=1_000,
-    expected_readings=2_985,
-    stored_readings=2_985,
-    lost=0,
-    duplicates=0,
-    corrupt=0,
-    invented=0,
-    both=0,
-    refused=0,
-    misjudged=0,
-    dead_lettered={"malformed": 5},
-    repeated_dead_letters=0,
-    latency_ms=Latency(50.1, 99.9),
-    messages_per_second=2_000.0,
-    readings_per_second=5_970.0,
-)
+GOOD = msgspec.structs.replace(ACCOUNT, tenants={})
 
 
 def printed(account: Account) -> str:
