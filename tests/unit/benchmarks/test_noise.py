@@ -7,9 +7,11 @@ import sys
 from benchmarks.noise import Listener, _family_ticks, _is_family
 
 TICKS = 20
+ROUNDED_DOWN = 4
+"""The kernel gives whole ticks of user and of system time, of a process and of its children."""
 WORK = f"""
 import os, time
-seconds = {TICKS} / os.sysconf("SC_CLK_TCK")
+seconds = {TICKS + ROUNDED_DOWN} / os.sysconf("SC_CLK_TCK")
 while time.process_time() < seconds: pass
 """
 
