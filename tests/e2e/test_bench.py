@@ -1,18 +1,23 @@
 """The parts of the benchmark measure what they say, with real subjects."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.frame import MEBIBYTE
 from benchmarks.line_rate import MakeSubject, measure, measure_fleet, new_fleet, packet_of
+from benchmarks.outage import measure_once
 from benchmarks.progress import read_gauge
 from benchmarks.readings import CASES, readings_per_second
+from benchmarks.shared import measure_instances
 from benchmarks.storage import measure_pairs
 from benchmarks.subjects import Bench, aiomqtt_311_loop, null_sink, penstock
 from penstock import sandbox
+from penstock.sandbox.endpoints import DSN_VARIABLE
 from penstock_simulator.publisher import Publisher
 from penstock_simulator.stack import fresh_database
 
@@ -38,6 +43,9 @@ def test_penstocks_rate_is_of_committed_messages(bench: Bench, qos: int) -> None
     assert measured.messages_per_second > 0
     assert measured.cpu_us_per_message > 0
     assert measured.dropped == 0 or qos == 0
+    assert measured.resident_bytes > 10 * MEBIBYTE
+    assert 0 < len(measured.waits_us) <= measured.account.published
+    assert measured.waits_us.min() > 0
 
 
 @pytest.mark.parametrize("subject", [null_sink, aiomqtt_311_loop])
@@ -85,3 +93,23 @@ def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> No
     for _, pair in pairs:
         assert pair.ours.rows_per_second > 0
         assert pair.raw.rows_per_second > 0
+
+
+def test_instances_share_the_messages_and_store_each_once(bench: Bench) -> None:
+    shared = measure_instances(bench, 2, seconds=1)
+    account = shared.measured.account
+    assert account is not None
+    assert account.holds
+    assert sum(shared.received) >= account.published
+    assert min(shared.received) > 0
+
+
+@pytest.mark.skipif(DSN_VARIABLE in os.environ, reason="needs a database server of its own")
+def test_an_outage_is_measured_until_its_backlog_has_drained() -> None:
+    outage = measure_once(seconds=3, rate=1_000, before_seconds=2)
+    readings = 3 * 1_000 * 3
+    assert outage.backlog_rows >= readings / 2
+    assert outage.drain_rows_per_second > 0
+    assert outage.most_bytes >= outage.before_bytes > 0
+    assert len(outage.live_waits_us) > 0
+    assert outage.course.due.sum() == outage.course.committed.sum()
