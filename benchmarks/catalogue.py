@@ -13,10 +13,10 @@ CATALOGUE = {
     "line-rate": Benchmark("Line rate", measure_line_rate, minutes=5),
     "headroom": Benchmark("Headroom", measure_headroom, minutes=1),
     "storage": Benchmark("Storage", measure_storage, minutes=4),
-    "latency": Benchmark("Latency", measure_latency, minutes=4),
+    "latency": Benchmark("Latency", measure_latency, minutes=3),
     "readings": Benchmark("Readings", measure_readings, minutes=4),
-    "shared": Benchmark("Shared subscriptions", measure_shared, minutes=3),
-    "outage": Benchmark("Outage", measure_outage, minutes=4),
+    "shared": Benchmark("Shared subscriptions", measure_shared, minutes=2),
+    "outage": Benchmark("Outage", measure_outage, minutes=3),
 }
 
 SHORT = ("line-rate",)

@@ -86,7 +86,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     voids: Sequence[str] = ()
     """Whose windows do not count, and how many of them; see `void_windows`."""
     notes: Sequence[str] = ()
-    """What a reader of the figures should know, in sentences."""
+    """What a reader should know, in sentences; of a goal that is missed, the reason."""
 
 
 class Benchmark(NamedTuple):

@@ -65,6 +65,7 @@ def result_of(windows: Windows, latency: Percentiles) -> Result:
         ),
         notes=[
             "MiB is resident memory at most, in any window that counts; Penstock has a spool.",
+            _ABOUT_RATIOS,
             _latency(latency),
         ],
     )
@@ -85,6 +86,10 @@ def resident_mib(windows: Windows, qos: int, subject: str) -> float:
     return max(window.resident_bytes for window in counted(windows[qos, subject])) / MEBIBYTE
 
 
+_ABOUT_RATIOS = (
+    "A ratio can exceed 1: to wake a reader that takes message by message, as mosquitto_sub does,"
+    " costs the broker more than to write to one that is busy."
+)
 _NAMES = {
     NULL_SINK: "mosquitto_sub, nowhere",
     AIOMQTT: "aiomqtt, MQTT 5",

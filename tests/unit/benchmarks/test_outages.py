@@ -1,12 +1,16 @@
 """Outages become medians, the most memory, and the latency of all live messages."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.frame import Result
+from benchmarks.frame import BenchError, Result
 from benchmarks.noise import Noise
-from benchmarks.outage import Course, Outage
+from benchmarks.outage import Course, Outage, _watch_drain
 from benchmarks.outages import result_of
+from penstock_simulator.stack import Daemon
 
 MIB = 1_048_576
 QUIET, NOISY = Noise(), Noise(foreign=0.5)
@@ -67,3 +71,12 @@ def test_the_chart_counts_from_the_outage_and_leaves_partial_seconds_out(result:
 def test_goals_are_void_when_no_outage_counts() -> None:
     noisy = outage(drain=240_000, grown_mib=7, wait_ms=100, noise=NOISY)
     assert all(goal.void for goal in result_of([noisy], seconds=20).goals)
+
+
+def test_a_daemon_that_does_not_answer_is_not_waited_for_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.outage._PATIENCE_SECONDS", 0.2)
+    daemon = Daemon(tmp_path, mqtt_url="mqtt://127.0.0.1:1", dsn="postgresql://127.0.0.1:1/none")
+    with pytest.raises(BenchError, match="nothing was replayed"):
+        _watch_drain(daemon, os.getpid())
