@@ -23,7 +23,7 @@ from penstock.sandbox import SandboxError
 from penstock_simulator.oracle import OracleError
 from penstock_simulator.stack import StackError
 
-FAILURES = (BenchError, SandboxError, StackError, OracleError)
+EXPECTED = (BenchError, SandboxError, StackError, OracleError)
 SECONDS, RUNS, OUTAGE_SECONDS = 5.0, 3, 20.0
 _ALWAYS_SECONDS = 5.0
 """About what each window takes besides its length."""
@@ -65,10 +65,12 @@ def _measure(name: str, context: Context, report: Report) -> None:
     context.console.rule(CATALOGUE[name].title)
     try:
         report.results[name] = CATALOGUE[name].measure(context)
-    except FAILURES as error:
+    except EXPECTED as error:
         report.failures[name] = str(error)
-        context.console.print(f"[bold red]{name}:[/] ", end="")
-        context.console.print(str(error), markup=False)
+        context.console.print(f"{name}: {error}", style="bold red", markup=False)
+    except Exception as error:  # noqa: BLE001 - it must not take the others' results with it
+        report.failures[name] = f"{type(error).__name__}: {error}"
+        context.console.print_exception()
     else:
         show(context.console, report.results[name])
 

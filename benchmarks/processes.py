@@ -21,14 +21,6 @@ def cpu_seconds(process_id: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
-def resident_bytes(process_id: int) -> int:
-    """Memory of a process that is in RAM; 0 once it has ended and was not waited for yet."""
-    for line in Path(f"/proc/{process_id}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
 def most_resident_bytes(process_ids: Sequence[int], seconds: float) -> int:
     """Let so long pass, and say how much memory the processes had together at most."""
     most, until = 0, time.monotonic() + seconds
@@ -70,3 +62,13 @@ def end(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+def resident_bytes(process_id: int) -> int:
+    """Memory of a process that is in RAM."""
+    (line,) = [
+        line
+        for line in Path(f"/proc/{process_id}/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    ]
+    return int(line.split()[1]) * 1024

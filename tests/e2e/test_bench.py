@@ -1,7 +1,6 @@
 """The parts of the benchmark measure what they say, with real subjects."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +9,12 @@ import pytest
 
 from benchmarks.frame import MEBIBYTE
 from benchmarks.line_rate import MakeSubject, measure, measure_fleet, new_fleet, packet_of
-from benchmarks.outage import measure_once
 from benchmarks.progress import read_gauge
 from benchmarks.readings import CASES, readings_per_second
 from benchmarks.shared import measure_instances
 from benchmarks.storage import measure_pairs
 from benchmarks.subjects import Bench, aiomqtt_311_loop, null_sink, penstock
 from penstock import sandbox
-from penstock.sandbox.endpoints import DSN_VARIABLE
 from penstock_simulator.publisher import Publisher
 from penstock_simulator.stack import fresh_database
 
@@ -82,6 +79,15 @@ def test_readings_of_many_in_a_message_are_committed_and_reconciled(bench: Bench
     assert readings_per_second(measured) == pytest.approx(100 * measured.messages_per_second)
 
 
+def test_instances_share_the_messages_and_store_each_once(bench: Bench) -> None:
+    shared = measure_instances(bench, 2, seconds=1)
+    account = shared.measured.account
+    assert account is not None
+    assert account.holds
+    assert sum(shared.received) >= account.published
+    assert min(shared.received) > 0
+
+
 def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> None:
     with fresh_database(server_dsn) as dsn:
         pairs = list(
@@ -93,23 +99,3 @@ def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> No
     for _, pair in pairs:
         assert pair.ours.rows_per_second > 0
         assert pair.raw.rows_per_second > 0
-
-
-def test_instances_share_the_messages_and_store_each_once(bench: Bench) -> None:
-    shared = measure_instances(bench, 2, seconds=1)
-    account = shared.measured.account
-    assert account is not None
-    assert account.holds
-    assert sum(shared.received) >= account.published
-    assert min(shared.received) > 0
-
-
-@pytest.mark.skipif(DSN_VARIABLE in os.environ, reason="needs a database server of its own")
-def test_an_outage_is_measured_until_its_backlog_has_drained() -> None:
-    outage = measure_once(seconds=3, rate=1_000, before_seconds=2)
-    readings = 3 * 1_000 * 3
-    assert outage.backlog_rows >= readings / 2
-    assert outage.drain_rows_per_second > 0
-    assert outage.most_bytes >= outage.before_bytes > 0
-    assert len(outage.live_waits_us) > 0
-    assert outage.course.due.sum() == outage.course.committed.sum()

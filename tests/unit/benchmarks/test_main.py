@@ -13,7 +13,7 @@ from penstock.sandbox import SandboxError
 
 @pytest.fixture
 def catalogue(monkeypatch: pytest.MonkeyPatch, result: Result) -> dict[str, Benchmark]:
-    """Two that fail, and one that comes after them."""
+    """Three that fail, and one that comes after them."""
 
     def wrong(_: Context) -> Result:
         raise BenchError("it does not add up")
@@ -21,9 +21,13 @@ def catalogue(monkeypatch: pytest.MonkeyPatch, result: Result) -> dict[str, Benc
     def missing(_: Context) -> Result:
         raise SandboxError("there is no broker")
 
+    def surprising(_: Context) -> Result:
+        raise ZeroDivisionError("nothing to divide by")
+
     benchmarks = {
         "storage": Benchmark("Storage", wrong),
         "outage": Benchmark("Outage", missing),
+        "latency": Benchmark("Latency", surprising),
         "shared": Benchmark("Shared", lambda _: result),
     }
     monkeypatch.setattr(command, "CATALOGUE", benchmarks)
@@ -42,7 +46,11 @@ def test_what_fails_does_not_take_the_others_results_with_it(
     path = tmp_path / "report.json"
     assert run(*catalogue, report=path) == 1
     found = json.loads(path.read_text())
-    assert found["failures"] == {"storage": "it does not add up", "outage": "there is no broker"}
+    assert found["failures"] == {
+        "storage": "it does not add up",
+        "outage": "there is no broker",
+        "latency": "ZeroDivisionError: nothing to divide by",
+    }
     assert found["benchmarks"]["shared"]["figures"] == result.figures
 
 
