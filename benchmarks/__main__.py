@@ -25,8 +25,6 @@ from penstock_simulator.stack import StackError
 
 EXPECTED = (BenchError, SandboxError, StackError, OracleError)
 SECONDS, RUNS, OUTAGE_SECONDS = 5.0, 3, 20.0
-_ALWAYS_SECONDS = 5.0
-"""About what each window takes besides its length."""
 
 
 def main(
@@ -49,7 +47,9 @@ def main(
     context = Context(Console(), seconds, runs, outage_seconds)
     measured = Report(occasion_of(_command(chosen, context)))
     context.console.print(measured.occasion.machine, soft_wrap=True)
-    context.console.print(f"About {_minutes(chosen, context):.0f} minutes.")
+    if context == context._replace(seconds=SECONDS, runs=RUNS, outage_seconds=OUTAGE_SECONDS):
+        minutes = sum(CATALOGUE[name].minutes for name in chosen)
+        context.console.print(f"It takes about {minutes:.0f} min.")
     for name in chosen:
         _measure(name, context, measured)
         if report is not None:  # each time, so that what ends the run costs no more than the rest
@@ -97,11 +97,6 @@ def _command(chosen: list[str], context: Context) -> str:
         if value != default
     ]
     return " ".join([".venv/bin/python -m benchmarks", *names, *options, "--docs"])
-
-
-def _minutes(chosen: list[str], context: Context) -> float:
-    length = (context.seconds + _ALWAYS_SECONDS) / (SECONDS + _ALWAYS_SECONDS)
-    return sum(CATALOGUE[name].minutes for name in chosen) * length * context.runs / RUNS
 
 
 if __name__ == "__main__":

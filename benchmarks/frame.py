@@ -95,7 +95,7 @@ class Benchmark(NamedTuple):
     title: str
     measure: Callable[[Context], Result]
     minutes: float = 5.0
-    """How long it takes, about, with three windows of 5 s."""
+    """How long it takes, about, unless it is asked otherwise."""
 
 
 class Window(Protocol):
