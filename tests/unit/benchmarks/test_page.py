@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks.documents import Report
-from benchmarks.page import BEGIN, END, PAGE, write_page
+from benchmarks.page import BEGIN, END, PAGE, in_markdown, write_page
 
 
 @pytest.fixture
@@ -26,9 +26,8 @@ def test_only_what_is_between_the_marks_is_written_anew(page: Path, report: Repo
     assert page.read_text() == first
 
 
-def test_the_occasion_and_all_goals_come_first(page: Path, report: Report) -> None:
-    write_page(report, page)
-    text = page.read_text()
+def test_the_occasion_and_all_goals_come_first(report: Report) -> None:
+    text = in_markdown(report, "benchmarks")
     places = [
         text.index(part)
         for part in (
@@ -49,17 +48,16 @@ def test_the_occasion_and_all_goals_come_first(page: Path, report: Report) -> No
     assert places == sorted(places)
 
 
-def test_what_could_not_be_measured_is_said_in_its_place(page: Path, report: Report) -> None:
-    write_page(report, page)
-    text = page.read_text()
+def test_what_could_not_be_measured_is_said_in_its_place(report: Report) -> None:
+    text = in_markdown(report, "benchmarks")
     assert "## Outage\n\nIt could not be measured: no server\n" in text
     assert "its log" not in text
 
 
-def test_figures_stand_on_the_right(page: Path, report: Report) -> None:
-    write_page(report, page)
-    assert "| rows/batch | rows/s |\n| --- | ---: |" in page.read_text()
-    assert "| goal | measured | bound |  |\n| --- | ---: | ---: | --- |" in page.read_text()
+def test_figures_stand_on_the_right(report: Report) -> None:
+    text = in_markdown(report, "benchmarks")
+    assert "| rows/batch | rows/s |\n| --- | ---: |" in text
+    assert "| goal | measured | bound |  |\n| --- | ---: | ---: | --- |" in text
 
 
 def test_charts_are_the_same_pictures_for_the_same_figures(page: Path, report: Report) -> None:
