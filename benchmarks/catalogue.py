@@ -2,15 +2,21 @@
 
 from benchmarks.frame import Benchmark
 from benchmarks.headroom import measure_headroom
+from benchmarks.latency import measure_latency
+from benchmarks.outages import measure_outage
 from benchmarks.readings import measure_readings
 from benchmarks.saturation import measure_line_rate
+from benchmarks.shared import measure_shared
 from benchmarks.storage import measure_storage
 
 CATALOGUE = {
-    "line-rate": Benchmark("Line rate and latency", measure_line_rate),
-    "headroom": Benchmark("Headroom", measure_headroom),
-    "storage": Benchmark("Storage", measure_storage),
-    "readings": Benchmark("Readings", measure_readings),
+    "line-rate": Benchmark("Line rate", measure_line_rate, minutes=5),
+    "headroom": Benchmark("Headroom", measure_headroom, minutes=1),
+    "storage": Benchmark("Storage", measure_storage, minutes=4),
+    "latency": Benchmark("Latency", measure_latency, minutes=3),
+    "readings": Benchmark("Readings", measure_readings, minutes=4),
+    "shared": Benchmark("Shared subscriptions", measure_shared, minutes=2),
+    "outage": Benchmark("Outage", measure_outage, minutes=3),
 }
 
 SHORT = ("line-rate",)

@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 from rich.console import Console
 
+MEBIBYTE = 1_048_576
+
 
 class BenchError(Exception):
     """A measurement could not be made, or what was stored does not add up."""
@@ -26,6 +28,8 @@ class Context(NamedTuple):
     """Length of each window, where windows are measured by time."""
     runs: int
     """Windows of each subject."""
+    outage_seconds: float = 20.0
+    """Length of an outage, where there is one."""
 
 
 class Goal(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +84,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     goals: Sequence[Goal] = ()
     charts: Sequence[Chart] = ()
     voids: Sequence[str] = ()
-    """Windows that do not count, and why."""
+    """Whose windows do not count, and how many of them; see `void_windows`."""
     notes: Sequence[str] = ()
-    """What a reader of the figures should know, in sentences."""
+    """What a reader should know, in sentences; of a goal that is missed, the reason."""
 
 
 class Benchmark(NamedTuple):
@@ -90,6 +94,8 @@ class Benchmark(NamedTuple):
 
     title: str
     measure: Callable[[Context], Result]
+    minutes: float = 5.0
+    """How long it takes, about, unless it is asked otherwise."""
 
 
 class Window(Protocol):
@@ -117,3 +123,11 @@ def median(windows: Sequence[W], figure: Callable[[W], float]) -> float:
 def is_void(windows: Iterable[Window]) -> bool:
     """Whether no window counts."""
     return all(window.void for window in windows)
+
+
+def void_windows(windows: Mapping[str, Sequence[Window]]) -> list[str]:
+    """What to say of the windows that do not count, by the names of what was measured."""
+    counts = {
+        name: (sum(window.void for window in taken), len(taken)) for name, taken in windows.items()
+    }
+    return [f"{name}: {void} of {all_}" for name, (void, all_) in counts.items() if void]

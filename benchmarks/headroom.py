@@ -15,7 +15,17 @@ from typing import NamedTuple
 import mqtt5
 import structlog
 
-from benchmarks.frame import BenchError, Chart, Context, Goal, Result, Table, is_void, median
+from benchmarks.frame import (
+    BenchError,
+    Chart,
+    Context,
+    Goal,
+    Result,
+    Table,
+    is_void,
+    median,
+    void_windows,
+)
 from benchmarks.noise import Listener, Noise
 from penstock.clock import SystemClock
 from penstock.decode import make_decoder
@@ -147,6 +157,7 @@ def result_of(windows: Mapping[Load, Sequence[Headroom]]) -> Result:
                 bound=LEAST_READINGS,
             )
         ],
+        voids=void_windows({load.name: taken for load, taken in windows.items()}),
     )
 
 

@@ -8,27 +8,25 @@ committed within the window, by its commit timestamps, and the oracle then recon
 reading of the run.
 """
 
-import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
-import msgspec
+import numpy as np
 
-from benchmarks.frame import BenchError
-from benchmarks.load import LoadSpec
-from benchmarks.noise import Listener, Noise
-from benchmarks.processes import cpu_seconds, end
+from benchmarks.frame import BenchError, Context
+from benchmarks.load import LoadSpec, publishing
+from benchmarks.noise import Listener, Noise, why_void
+from benchmarks.processes import cpu_seconds, most_resident_bytes
 from benchmarks.progress import Gauge
+from benchmarks.reconciling import reconciled
 from benchmarks.subjects import Bench, Packet, Subject
 from penstock_simulator.account import Account
-from penstock_simulator.fleet import Fleet, step_for
+from penstock_simulator.fleet import Fleet, Numbers, step_for
 from penstock_simulator.judge import Judge
-from penstock_simulator.ledger import Ledger, load
-from penstock_simulator.oracle import examine
+from penstock_simulator.ledger import load
 from penstock_simulator.packets import LaneEncoder
 
 TENANTS, DEVICES, METRICS, LANES = 3, 40, 3, 8
@@ -37,10 +35,8 @@ BACKLOG = 20_000
 
 _WARM_UP_SECONDS = 2.0
 _FIRST_SECONDS = 30.0
-_PATIENCE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
-_BUSY = 0.9
-"""Share of a core from which on a generator counts as the bottleneck."""
+_NO_TIMES = np.zeros(0, dtype=np.int64)
 
 MakeSubject = Callable[[Bench, Packet], AbstractContextManager[Subject]]
 
@@ -56,6 +52,12 @@ class Measured(NamedTuple):
     """What the oracle found, where something was stored."""
     noise: Noise = Noise()
     readings_per_message: int = METRICS
+    resident_bytes: int = 0
+    """Memory of the subject, at most."""
+    broker_cpu: float | None = None
+    """Share of a core that the broker used, where it is ours."""
+    waits_us: Numbers = _NO_TIMES
+    """From due to committed, of each stored message that was due in the window."""
 
     @property
     def dropped(self) -> int:
@@ -67,14 +69,12 @@ class Measured(NamedTuple):
     @property
     def void(self) -> bool:
         """Whether the generator may have been the limit, or the machine was too noisy."""
-        return self.generator_cpu > _BUSY or self.noise.too_much
+        return bool(self.remark)
 
     @property
     def remark(self) -> str:
         """What to add to the figures of a window that is void."""
-        if self.generator_cpu > _BUSY:
-            return ", VOID: the generator was the limit"
-        return self.noise.remark
+        return why_void(self.noise, self.generator_cpu)
 
 
 def measure(
@@ -112,11 +112,21 @@ def measure_fleet(
             backlog=backlog,
             ledger=str(path),
         )
-        window = _run(spec, subject, seconds)
+        window = _run(bench, spec, subject, seconds)
         if subject.dsn is None:
             return window.measured
-        judge = _settled(subject.dsn, load([path]))
-        return _committed(window, judge)
+        return _committed(window, reconciled(subject.dsn, load([path])))
+
+
+def tell(context: Context, what: str, measured: Measured) -> None:
+    """Say in a line what was measured."""
+    dropped = f", {measured.dropped:,} messages of QoS 0 dropped" if measured.dropped else ""
+    context.console.print(
+        f"{what}: {measured.messages_per_second:,.0f} messages/s,"
+        f" {measured.cpu_us_per_message:.2f} µs of CPU a message,"
+        f" generator at {measured.generator_cpu:.0%} of a core{dropped}{measured.remark}",
+        soft_wrap=True,
+    )
 
 
 def new_fleet(qos: int, rate: float) -> Fleet:
@@ -146,34 +156,30 @@ class _Window(NamedTuple):
     measured: Measured
 
 
-def _run(spec: LoadSpec, subject: Subject, seconds: float) -> _Window:
+def _run(bench: Bench, spec: LoadSpec, subject: Subject, seconds: float) -> _Window:
     """Put the subject under load, and measure in the midst of it."""
-    command = [sys.executable, "-m", "benchmarks.load", msgspec.json.encode(spec).decode()]
-    load_process = subprocess.Popen(command)
-    try:
-        _wait_for_first(subject.gauge, load_process)
+    with publishing(spec) as generator:
+        _wait_for_first(subject.gauge, generator)
         time.sleep(_WARM_UP_SECONDS)
         listener = Listener()
-        before = _sample(subject, load_process.pid)
-        time.sleep(seconds)
-        after = _sample(subject, load_process.pid)
+        before = _sample(bench, subject, generator.pid)
+        resident_bytes = most_resident_bytes(subject.process_ids, seconds)
+        after = _sample(bench, subject, generator.pid)
         noise = listener.hear()
-    finally:
-        status = end(load_process)
-    if status != 0:
-        raise BenchError(f"the load generator ended with status {status}")
     elapsed = (after.at_us - before.at_us) / 1_000_000
     messages = after.messages - before.messages
     if messages <= 0:
         raise BenchError("the subject took nothing")
     cpu = after.cpu_seconds - before.cpu_seconds
-    generator = (after.generator_seconds - before.generator_seconds) / elapsed
+    broker = after.broker_seconds - before.broker_seconds
     measured = Measured(
         messages / elapsed,
         cpu / messages * 1e6,
-        generator,
+        (after.generator_seconds - before.generator_seconds) / elapsed,
         noise=noise,
         readings_per_message=spec.fleet.values_per_message,
+        resident_bytes=resident_bytes,
+        broker_cpu=None if bench.broker_id is None else broker / elapsed,
     )
     return _Window(before.at_us, after.at_us, cpu, measured)
 
@@ -183,14 +189,16 @@ class _Sample(NamedTuple):
     messages: int
     cpu_seconds: float
     generator_seconds: float
+    broker_seconds: float
 
 
-def _sample(subject: Subject, generator_id: int) -> _Sample:
+def _sample(bench: Bench, subject: Subject, generator_id: int) -> _Sample:
     return _Sample(
         at_us=time.time_ns() // 1_000,
         messages=subject.gauge.messages(),
-        cpu_seconds=cpu_seconds(subject.process_id),
+        cpu_seconds=sum(map(cpu_seconds, subject.process_ids)),
         generator_seconds=cpu_seconds(generator_id),
+        broker_seconds=0.0 if bench.broker_id is None else cpu_seconds(bench.broker_id),
     )
 
 
@@ -200,26 +208,6 @@ def _wait_for_first(gauge: Gauge, load_process: subprocess.Popen[bytes]) -> None
         if time.monotonic() > deadline or load_process.poll() is not None:
             raise BenchError("no message reached the subject")
         time.sleep(_POLL_SECONDS)
-
-
-def _settled(dsn: str, ledger: Ledger) -> Judge:
-    """The judgement once all that was published is stored, or nothing more comes.
-
-    At QoS 0 the broker may drop messages, but what is stored must be right all the same.
-    """
-    stored, changed_at = -1, time.monotonic()
-    while True:
-        judge = asyncio.run(examine(dsn, ledger))
-        account = judge.account()
-        if account.stored_readings > stored:
-            stored, changed_at = account.stored_readings, time.monotonic()
-        complete = stored == ledger.published * ledger.fleet.values_per_message
-        if complete or time.monotonic() - changed_at > _PATIENCE_SECONDS:
-            break
-        time.sleep(_POLL_SECONDS)
-    if not account.holds or (ledger.fleet.qos and not complete):
-        raise BenchError(f"what was stored does not add up: {account}")
-    return judge
 
 
 def _committed(window: _Window, judge: Judge) -> Measured:
@@ -237,4 +225,5 @@ def _committed(window: _Window, judge: Judge) -> Measured:
         messages_per_second=float(rate),
         cpu_us_per_message=window.cpu_seconds / len(within) * 1e6,
         account=judge.account(),
+        waits_us=judge.waits(window.start_us, window.stop_us),
     )

@@ -11,13 +11,18 @@ published before it has subscribed never reaches it.
 
 import asyncio
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import uvloop
 
+from benchmarks.frame import BenchError
+from benchmarks.processes import end
 from benchmarks.progress import Gauge
 from penstock_simulator.fleet import Fleet
 from penstock_simulator.ledger import save
@@ -36,6 +41,24 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     gauge: Gauge | None = None
     backlog: int = 0
     ledger: str
+
+
+@contextmanager
+def publishing(spec: LoadSpec) -> Iterator[subprocess.Popen[bytes]]:
+    """Publish within the context; on leaving, the ledger is written.
+
+    Raises:
+        BenchError: the generator failed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.load", msgspec.json.encode(spec).decode()]
+    )
+    try:
+        yield process
+    finally:
+        status = end(process)
+    if status != 0:
+        raise BenchError(f"the load generator ended with status {status}")
 
 
 class Pace:

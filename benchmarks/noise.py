@@ -20,6 +20,8 @@ MOST_FOREIGN = 0.1
 """Share of all cores' time that others may take."""
 MOST_SLOWED = 1.15
 """How much longer than at best the loop may take."""
+MOST_GENERATOR = 0.9
+"""Share of a core from which on a load generator counts as the bottleneck."""
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _ROUNDS = 100_000
@@ -42,17 +44,26 @@ class Noise(NamedTuple):
     @property
     def too_much(self) -> bool:
         """Whether what was measured meanwhile is void."""
-        return self.foreign > MOST_FOREIGN or self.slowed > MOST_SLOWED
+        return bool(self.remark)
 
     @property
     def remark(self) -> str:
         """What to add to the figures of a window that is void for it."""
-        if not self.too_much:
-            return ""
-        return (
-            f", VOID: others used {self.foreign:.0%} of the cores,"
-            f" and a loop took {self.slowed:.2f} times as long as at best"
-        )
+        if self.foreign > MOST_FOREIGN:
+            return f", VOID: others used {self.foreign:.0%} of the cores"
+        if self.slowed > MOST_SLOWED:
+            return f", VOID: a loop took {self.slowed:.2f} times as long as at best"
+        return ""
+
+
+def why_void(noise: Noise, generator_cpu: float) -> str:
+    """What to add to the figures of a window that does not count; nothing to those of others.
+
+    `generator_cpu` is the share of a core that the load generator used.
+    """
+    if generator_cpu > MOST_GENERATOR:
+        return ", VOID: the generator was the limit"
+    return noise.remark
 
 
 class Listener:

@@ -1,8 +1,9 @@
-"""What the kernel says of a process: processor time, and bytes read and written (proc(5))."""
+"""What the kernel says of a process: processor time, memory, and bytes moved (proc(5))."""
 
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS = 60.0
+_MEMORY_POLL_SECONDS = 0.1
 
 
 def cpu_seconds(process_id: int) -> float:
@@ -17,6 +19,15 @@ def cpu_seconds(process_id: int) -> float:
     # The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
     fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def most_resident_bytes(process_ids: Sequence[int], seconds: float) -> int:
+    """Let so long pass, and say how much memory the processes had together at most."""
+    most, until = 0, time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        most = max(most, sum(map(resident_bytes, process_ids)))
+        time.sleep(min(_MEMORY_POLL_SECONDS, left))
+    return most
 
 
 class IoBytes(NamedTuple):

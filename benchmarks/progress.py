@@ -32,9 +32,14 @@ class Gauge(msgspec.Struct, frozen=True):
     message_bytes: int = 1
     base_bytes: int = 0
     path: str = ""
+    others: tuple["Gauge", ...] = ()
+    """What is counted besides, where several processes share the messages."""
 
     def messages(self) -> int:
         """Messages taken since the gauge was made."""
+        return self._own_messages() + sum(other.messages() for other in self.others)
+
+    def _own_messages(self) -> int:
         if self.kind == "counter":
             return read_counter(Path(self.path))
         taken = _bytes(self.kind, self.process_id) - self.base_bytes

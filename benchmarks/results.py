@@ -3,9 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.frame import Chart, Goal, Result, Table, is_void, median
+from benchmarks.frame import (
+    MEBIBYTE,
+    Chart,
+    Goal,
+    Result,
+    Table,
+    counted,
+    is_void,
+    median,
+    void_windows,
+)
 from benchmarks.line_rate import Measured
-from penstock_simulator.account import Latency
+from penstock_simulator.percentiles import Percentiles
 
 Windows = Mapping[tuple[int, str], Sequence[Measured]]
 """By QoS and subject."""
@@ -14,9 +24,10 @@ NULL_SINK, AIOMQTT, AIOMQTT_311, PENSTOCK = "null_sink", "aiomqtt", "aiomqtt_311
 
 LEAST_RATIO = 0.95
 MOST_CPU_RATIO = {0: 1.25, 1: 1.0}
+MOST_RESIDENT_MIB = 150.0
 
 
-def report_of(windows: Windows, latency: Latency) -> dict[str, Any]:
+def report_of(windows: Windows, latency: Percentiles) -> dict[str, Any]:
     """What `REPORT` files hold: medians in messages a second, and ratios to the null sink."""
     return {
         "qos0": _figures(windows, 0),
@@ -25,14 +36,14 @@ def report_of(windows: Windows, latency: Latency) -> dict[str, Any]:
     }
 
 
-def result_of(windows: Windows, latency: Latency) -> Result:
+def result_of(windows: Windows, latency: Percentiles) -> Result:
     """Medians, and their ratios to the null sink."""
     return Result(
         figures=report_of(windows, latency),
         tables=[
             Table(
                 title="Line rate: all that the broker can give",
-                columns=["", "messages/s", "ratio", "CPU µs/message", "CPU ratio"],
+                columns=["", "messages/s", "ratio", "CPU µs/message", "CPU ratio", "MiB"],
                 rows=[_row(windows, qos, subject) for qos in (0, 1) for subject in _NAMES],
             )
         ],
@@ -49,7 +60,14 @@ def result_of(windows: Windows, latency: Latency) -> Result:
                 },
             )
         ],
-        notes=[_latency(latency)],
+        voids=void_windows(
+            {f"QoS {qos}, {_NAMES[subject]}": taken for (qos, subject), taken in windows.items()}
+        ),
+        notes=[
+            "MiB is resident memory at most, in any window that counts; Penstock has a spool.",
+            _ABOUT_RATIOS,
+            _latency(latency),
+        ],
     )
 
 
@@ -63,6 +81,15 @@ def cost(windows: Windows, qos: int, subject: str) -> float:
     return median(windows[qos, subject], lambda window: window.cpu_us_per_message)
 
 
+def resident_mib(windows: Windows, qos: int, subject: str) -> float:
+    """The most memory of a subject in any window that counts, in MiB."""
+    return max(window.resident_bytes for window in counted(windows[qos, subject])) / MEBIBYTE
+
+
+_ABOUT_RATIOS = (
+    "A ratio can exceed 1: to wake a reader that takes message by message, as mosquitto_sub does,"
+    " costs the broker more than to write to one that is busy."
+)
 _NAMES = {
     NULL_SINK: "mosquitto_sub, nowhere",
     AIOMQTT: "aiomqtt, MQTT 5",
@@ -77,6 +104,7 @@ def _figures(windows: Windows, qos: int) -> dict[str, float]:
         **{f"{subject}_mps": round(rate(windows, qos, subject)) for subject in subjects},
         "ratio": round(rate(windows, qos, PENSTOCK) / rate(windows, qos, NULL_SINK), 3),
         "cpu_ratio": round(cost(windows, qos, PENSTOCK) / cost(windows, qos, NULL_SINK), 3),
+        "resident_mib": round(resident_mib(windows, qos, PENSTOCK), 1),
     }
 
 
@@ -88,6 +116,7 @@ def _row(windows: Windows, qos: int, subject: str) -> list[str]:
         f"{speed / rate(windows, qos, NULL_SINK):.2f}",
         f"{effort:.2f}",
         f"{effort / cost(windows, qos, NULL_SINK):.2f}",
+        f"{resident_mib(windows, qos, subject):.0f}",
     ]
 
 
@@ -108,10 +137,17 @@ def _goals(windows: Windows, qos: int) -> list[Goal]:
             better="lower",
             void=void,
         ),
+        Goal(
+            what=f"resident memory at saturation, QoS {qos}, MiB",
+            figure=figures["resident_mib"],
+            bound=MOST_RESIDENT_MIB,
+            better="lower",
+            void=is_void(windows[qos, PENSTOCK]),
+        ),
     ]
 
 
-def _latency(latency: Latency) -> str:
+def _latency(latency: Percentiles) -> str:
     return (
         "Published to committed at half of the saturation at QoS 1:"
         f" p50 {latency.p50} ms, p99 {latency.p99} ms."

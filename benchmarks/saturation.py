@@ -13,7 +13,7 @@ wake it for each costs the broker more than to write to a reader that is busy. S
 from collections import defaultdict
 
 from benchmarks.frame import Context, Result
-from benchmarks.line_rate import MakeSubject, Measured, measure
+from benchmarks.line_rate import MakeSubject, Measured, measure, tell
 from benchmarks.results import (
     AIOMQTT,
     AIOMQTT_311,
@@ -31,7 +31,7 @@ from benchmarks.subjects import (
     penstock,
     servers,
 )
-from penstock_simulator.account import Latency
+from penstock_simulator.percentiles import Percentiles
 
 SUBJECTS: dict[str, MakeSubject] = {
     NULL_SINK: null_sink,
@@ -56,23 +56,12 @@ def _saturate(context: Context, bench: Bench) -> Windows:
             for name, make_subject in SUBJECTS.items():
                 measured = measure(bench, make_subject, qos=qos, seconds=context.seconds)
                 windows[qos, name].append(measured)
-                _tell(context, f"run {run + 1}, QoS {qos}, {name}", measured)
+                tell(context, f"run {run + 1}, QoS {qos}, {name}", measured)
     return windows
 
 
-def _latency(context: Context, bench: Bench, windows: Windows) -> Latency:
+def _latency(context: Context, bench: Bench, windows: Windows) -> Percentiles:
     half = rate(windows, 1, PENSTOCK) / 2
     measured = measure(bench, penstock, qos=1, seconds=2 * context.seconds, rate=half)
-    _tell(context, f"half of saturation, {half:,.0f} messages/s", measured)
-    assert measured.account is not None, "Penstock stores"
-    return measured.account.latency_ms
-
-
-def _tell(context: Context, what: str, measured: Measured) -> None:
-    dropped = f", {measured.dropped:,} messages of QoS 0 dropped" if measured.dropped else ""
-    context.console.print(
-        f"{what}: {measured.messages_per_second:,.0f} messages/s,"
-        f" {measured.cpu_us_per_message:.2f} µs of CPU a message,"
-        f" generator at {measured.generator_cpu:.0%} of a core{dropped}{measured.remark}",
-        soft_wrap=True,
-    )
+    tell(context, f"half of saturation, {half:,.0f} messages/s", measured)
+    return Percentiles.of(measured.waits_us)

@@ -239,6 +239,7 @@ def result_of(pairs: Pairs) -> Result:
                 },
             )
         ],
+        voids=frame.void_windows({case.name: taken for case, taken in pairs.items()}),
     )
 
 

@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
+import msgspec
 
 from benchmarks.aiomqtt_loop import RECEIVE_MAXIMUM
 from benchmarks.processes import running
@@ -18,7 +19,7 @@ from benchmarks.progress import Gauge, new_counter, passed_gauge, read_gauge
 from penstock import sandbox
 from penstock.sandbox.databases import execute
 from penstock.sandbox.programs import find_program
-from penstock_simulator.stack import Daemon, fresh_database
+from penstock_simulator.stack import Daemon, fresh_database, running_broker
 
 TOPIC_FILTER = "devices/+/+/telemetry"
 _NEWLINE_BYTES = 1
@@ -31,6 +32,8 @@ class Bench(NamedTuple):
     folder: Path
     mqtt_url: str
     server_dsn: str
+    broker_id: int | None = None
+    """The broker's process id, where it is ours."""
 
 
 @contextmanager
@@ -38,10 +41,11 @@ def servers() -> Iterator[Bench]:
     """A broker and a database server for one benchmark, in a scratch folder."""
     with (
         sandbox.scratch_folder() as folder,
-        sandbox.mqtt_broker(folder / "broker") as mqtt_url,
+        running_broker(folder / "broker") as (mqtt_url, broker),
         sandbox.database_server(folder / "postgres") as server_dsn,
     ):
-        yield Bench(folder, mqtt_url, server_dsn)
+        broker_id = None if broker is None else broker.process_id
+        yield Bench(folder, mqtt_url, server_dsn, broker_id)
 
 
 class Packet(NamedTuple):
@@ -59,6 +63,13 @@ class Subject(NamedTuple):
     gauge: Gauge
     dsn: str | None = None
     """Where it stores what it takes, if it does."""
+    others: tuple[int, ...] = ()
+    """Further processes that it consists of."""
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """All its processes."""
+        return (self.process_id, *self.others)
 
 
 @contextmanager
@@ -101,17 +112,38 @@ def penstock(
 
     `overrides` are settings to change, as for `Daemon`.
     """
-    with fresh_database(bench.server_dsn) as dsn:
+    with penstocks(bench, packet, number=1, overrides=overrides) as (subject, _):
+        yield subject
+
+
+@contextmanager
+def penstocks(
+    bench: Bench, packet: Packet, *, number: int, overrides: Mapping[str, str] | None = None
+) -> Iterator[tuple[Subject, Sequence[Daemon]]]:
+    """So many daemons with one fresh database, as one subject; `overrides` as for `penstock`."""
+    with fresh_database(bench.server_dsn) as dsn, ExitStack() as stack:
         write_back(bench.server_dsn)
-        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=overrides)
-        daemon.migrate()
-        daemon.start()
-        try:
-            gauge = read_gauge(daemon.process_id, packet.packet_bytes)
-            yield Subject(daemon.process_id, gauge, dsn)
-        finally:
-            daemon.stop()
-            daemon.forget_session()
+        daemons = [
+            Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=overrides)
+            for _ in range(number)
+        ]
+        daemons[0].migrate()
+        for daemon in daemons:
+            stack.enter_context(_running(daemon))
+        process_ids = [daemon.process_id for daemon in daemons]
+        gauges = [read_gauge(process_id, packet.packet_bytes) for process_id in process_ids]
+        gauge = msgspec.structs.replace(gauges[0], others=tuple(gauges[1:]))
+        yield Subject(process_ids[0], gauge, dsn, tuple(process_ids[1:])), daemons
+
+
+@contextmanager
+def _running(daemon: Daemon) -> Iterator[None]:
+    daemon.start()
+    try:
+        yield
+    finally:
+        daemon.stop()
+        daemon.forget_session()
 
 
 def write_back(server_dsn: str) -> None:

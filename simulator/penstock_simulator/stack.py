@@ -188,7 +188,7 @@ def running_stack(overrides: Mapping[str, str] | None = None) -> Iterator[Stack]
     """
     with (
         sandbox.scratch_folder() as folder,
-        _running_broker(folder / "broker") as (mqtt_url, broker),
+        running_broker(folder / "broker") as (mqtt_url, broker),
         _running_database(folder / "postgres") as (server_dsn, database),
         fresh_database(server_dsn) as dsn,
     ):
@@ -221,7 +221,7 @@ def fresh_database(server_dsn: str) -> Iterator[str]:
 
 
 @contextmanager
-def _running_broker(folder: Path) -> Iterator[tuple[str, sandbox.Broker | None]]:
+def running_broker(folder: Path) -> Iterator[tuple[str, sandbox.Broker | None]]:
     """The URL of the broker to use, and the broker itself if it is a private one."""
     if os.environ.get(MQTT_VARIABLE):
         with sandbox.mqtt_broker(folder) as url:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.frame import MEBIBYTE
 from benchmarks.line_rate import MakeSubject, measure, measure_fleet, new_fleet, packet_of
 from benchmarks.progress import read_gauge
 from benchmarks.readings import CASES, readings_per_second
+from benchmarks.shared import measure_instances
 from benchmarks.storage import measure_pairs
 from benchmarks.subjects import Bench, aiomqtt_311_loop, null_sink, penstock
 from penstock import sandbox
@@ -38,6 +40,9 @@ def test_penstocks_rate_is_of_committed_messages(bench: Bench, qos: int) -> None
     assert measured.messages_per_second > 0
     assert measured.cpu_us_per_message > 0
     assert measured.dropped == 0 or qos == 0
+    assert measured.resident_bytes > 10 * MEBIBYTE
+    assert 0 < len(measured.waits_us) <= measured.account.published
+    assert measured.waits_us.min() > 0
 
 
 @pytest.mark.parametrize("subject", [null_sink, aiomqtt_311_loop])
@@ -72,6 +77,15 @@ def test_readings_of_many_in_a_message_are_committed_and_reconciled(bench: Bench
     assert measured.account.holds
     assert measured.account.stored_readings == 100 * measured.account.published
     assert readings_per_second(measured) == pytest.approx(100 * measured.messages_per_second)
+
+
+def test_instances_share_the_messages_and_store_each_once(bench: Bench) -> None:
+    shared = measure_instances(bench, 2, seconds=1)
+    account = shared.measured.account
+    assert account is not None
+    assert account.holds
+    assert sum(shared.received) >= account.published
+    assert min(shared.received) > 0
 
 
 def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> None:

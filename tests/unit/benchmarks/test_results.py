@@ -14,15 +14,18 @@ from benchmarks.results import (
     report_of,
     result_of,
 )
-from penstock_simulator.account import Latency
+from penstock_simulator.percentiles import Percentiles
 
-LATENCY = Latency(50.0, 90.0)
+LATENCY = Percentiles(count=9, p50=50.0, p99=90.0)
 
 
 @pytest.fixture
 def windows() -> Windows:
     def three(rate: float, cost: float) -> list[Measured]:
-        return [Measured(rate * f, cost * f, 0.2) for f in (1.0, 3.0, 0.1)]
+        return [
+            Measured(rate * f, cost * f, 0.2, resident_bytes=int(f * 40 * 1_048_576))
+            for f in (1.0, 3.0, 0.1)
+        ]
 
     return {
         (qos, subject): three(rate, cost)
@@ -43,6 +46,7 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on(windows: Windows) -> 
         "penstock_mps": 90_000,
         "ratio": 0.9,
         "cpu_ratio": 1.2,
+        "resident_mib": 120.0,
     }
     assert report_of(windows, LATENCY) == {
         "qos0": figures,
@@ -54,7 +58,16 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on(windows: Windows) -> 
 def test_the_table_shows_every_subject(windows: Windows) -> None:
     (table,) = result_of(windows, LATENCY).tables
     shown = "\n".join(" ".join(row) for row in table.rows)
-    for part in ("mosquitto_sub", "MQTT 5", "MQTT 3.1.1", "Penstock", "90,000", "0.90", "1.20"):
+    for part in (
+        "mosquitto_sub",
+        "MQTT 5",
+        "MQTT 3.1.1",
+        "Penstock",
+        "90,000",
+        "0.90",
+        "1.20",
+        "120",
+    ):
         assert part in shown
 
 
@@ -65,6 +78,8 @@ def test_goals_are_met_or_missed(windows: Windows) -> None:
         "Penstock ÷ null sink, QoS 1": False,
         "CPU per message ÷ mosquitto_sub, QoS 0": True,
         "CPU per message ÷ mosquitto_sub, QoS 1": False,
+        "resident memory at saturation, QoS 0, MiB": True,
+        "resident memory at saturation, QoS 1, MiB": True,
     }
 
 
