@@ -1,0 +1,198 @@
+"""Compares what should have been stored of a replay with what was. Pure.
+
+A reading is known by its series and its time: however often a capture has it, or was published, it
+is to be stored once, with a value that was sent. Readings that carry no time are counted, for the
+time at which the daemon received them is not known.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock_simulator.capture.expected import Expected, Readings
+from penstock_simulator.capture.stored import Stored, StoredRows
+from penstock_simulator.fleet import Numbers
+
+
+class Deliveries(NamedTuple):
+    """How many times each message of a capture was published."""
+
+    sent: Numbers
+    acknowledged: Numbers
+    """As far as the broker said so: never of QoS 0."""
+
+
+class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
+    """What was expected, what was found, and what does not add up. Counts are of readings."""
+
+    expected_readings: int
+    """Of acknowledged messages, each reading once."""
+    stored_readings: int
+    """Of all messages that were sent."""
+    unconfirmed_readings: int
+    """Of messages that nobody acknowledged, as those of QoS 0: they may be missing."""
+    lost: int
+    """Expected, and not stored."""
+    corrupt: int
+    """Stored with another value or quality than was sent."""
+    duplicates: int
+    """Rows beyond the first of a reading."""
+    invented: int
+    """Rows that nothing which was sent explains; looked for in a database of the replay's own."""
+    letters_expected: dict[str, int]
+    """Acknowledged messages that have to become dead letters, by reason."""
+    letters_found: dict[str, int]
+    """Dead letters under the topics of the capture since the replay began, by reason."""
+    letters_missing: int
+    unrouted_messages: int
+    """Messages that no route of the configuration takes."""
+
+    INVARIANTS: ClassVar[tuple[str, ...]] = (
+        "lost",
+        "corrupt",
+        "duplicates",
+        "invented",
+        "letters_missing",
+    )
+    """The counts that must be 0."""
+
+    @property
+    def faults(self) -> dict[str, int]:
+        """The counts that must be 0 and are not."""
+        return {name: getattr(self, name) for name in self.INVARIANTS if getattr(self, name)}
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything adds up."""
+        return not self.faults
+
+    @property
+    def arrived(self) -> int:
+        """How much of it is there."""
+        return self.stored_readings + sum(self.letters_found.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing, of what may be missing neither."""
+        stored_all = self.stored_readings >= self.expected_readings + self.unconfirmed_readings
+        return stored_all and not self.lost and not self.letters_missing
+
+
+def reconcile(
+    expected: Expected, deliveries: Deliveries, stored: Stored, *, own_database: bool
+) -> Reconciliation:
+    """Compare; `own_database` says that nothing but the replay wrote to it."""
+    tables = [
+        _compare(expected.numbers, deliveries, stored.numbers),
+        _compare(expected.texts, deliveries, stored.texts),
+    ]
+    stamped = _count_stamped(expected, deliveries, [table.unexplained for table in tables])
+    letters = {
+        str(reason): int(deliveries.acknowledged[messages].sum())
+        for reason, messages in expected.refused.items()
+    }
+    return Reconciliation(
+        expected_readings=sum(table.expected for table in tables) + stamped.expected,
+        stored_readings=sum(table.stored for table in tables) + stamped.stored,
+        unconfirmed_readings=sum(table.unconfirmed for table in tables) + stamped.unconfirmed,
+        lost=sum(table.lost for table in tables) + stamped.lost,
+        corrupt=sum(table.corrupt for table in tables),
+        duplicates=sum(table.duplicates for table in tables),
+        invented=stamped.strange if own_database else 0,
+        letters_expected={reason: count for reason, count in sorted(letters.items()) if count},
+        letters_found=dict(sorted(stored.letters.items())),
+        letters_missing=sum(
+            max(0, count - stored.letters.get(reason, 0)) for reason, count in letters.items()
+        ),
+        unrouted_messages=expected.unrouted,
+    )
+
+
+class _Table(NamedTuple):
+    """The comparison of the readings that carry their own time, in one of the tables."""
+
+    expected: int
+    stored: int
+    unconfirmed: int
+    lost: int
+    corrupt: int
+    duplicates: int
+    unexplained: Numbers
+    """The series of rows that are none of these readings."""
+
+
+def _compare(readings: Readings, deliveries: Deliveries, rows: StoredRows) -> _Table:
+    sent = deliveries.sent[readings.message] > 0
+    confirmed = deliveries.acknowledged[readings.message] > 0
+    keys, found = _codes(
+        (readings.series, rows.series),
+        (readings.ts_us, rows.ts_us),
+    )
+    samples, found_samples = _codes(
+        (keys, found),
+        (_comparable(readings.value), _comparable(rows.value)),
+        (readings.quality, rows.quality),
+    )
+    known = np.isin(found, keys[sent])
+    wanted, maybe = np.unique(keys[confirmed]), np.unique(keys[sent])
+    return _Table(
+        expected=len(wanted),
+        stored=len(np.unique(found[known])),
+        unconfirmed=len(maybe) - len(wanted),
+        lost=int((~np.isin(wanted, found)).sum()),
+        corrupt=int((known & ~np.isin(found_samples, samples[sent])).sum()),
+        duplicates=int(known.sum()) - len(np.unique(found[known])),
+        unexplained=rows.series[~known],
+    )
+
+
+class _Stamped(NamedTuple):
+    """The count of the readings that carry no time."""
+
+    expected: int
+    stored: int
+    unconfirmed: int
+    lost: int
+    strange: int
+    """Rows that are not even of a series of these readings."""
+
+
+def _count_stamped(
+    expected: Expected, deliveries: Deliveries, unexplained: Iterable[Numbers]
+) -> _Stamped:
+    size = len(expected.series)
+    rows = np.concatenate(list(unexplained))
+    found = np.bincount(rows[rows >= 0], minlength=size)
+    acknowledged, sent = (
+        np.bincount(
+            expected.stamped_series, weights=counts[expected.stamped], minlength=size
+        ).astype(np.int64)
+        for counts in (deliveries.acknowledged, deliveries.sent)
+    )
+    return _Stamped(
+        expected=int(acknowledged.sum()),
+        stored=int(np.minimum(found, sent).sum()),
+        unconfirmed=int((sent - acknowledged).sum()),
+        lost=int(np.maximum(0, acknowledged - found).sum()),
+        # A message that MQTT delivers again is stamped again, so more of them than were sent are
+        # no fault (see Penstock's promise about duplicates).
+        strange=int((rows < 0).sum() + found[sent == 0].sum()),
+    )
+
+
+def _codes(*columns: tuple[NDArray[np.generic], NDArray[np.generic]]) -> tuple[Numbers, Numbers]:
+    """A number for each row of two tables; the same where all columns are the same."""
+    split = len(columns[0][0])
+    codes = np.zeros(split + len(columns[0][1]), dtype=np.int64)
+    for ours, theirs in columns:
+        distinct, places = np.unique(np.concatenate([ours, theirs]), return_inverse=True)
+        codes = np.unique(codes * max(1, len(distinct)) + places, return_inverse=True)[1]
+    return codes[:split], codes[split:]
+
+
+def _comparable(values: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Doubles by their bits: what is stored has to be what was sent, to the last of them."""
+    return values.view(np.int64) if values.dtype == np.float64 else values
