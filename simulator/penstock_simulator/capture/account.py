@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from penstock_simulator.capture.reconciliation import Deliveries, Reconciliation
+from penstock_simulator.capture.reconciliation import NEVER, Deliveries, Reconciliation
 from penstock_simulator.capture.replaying import Replayer, Sending
 from penstock_simulator.fleet import Numbers
 from penstock_simulator.percentiles import Percentiles
@@ -90,11 +90,13 @@ def account_of(
 def deliveries_of(replayer: Replayer, captured: int) -> Deliveries:
     """How many times each message of the capture was published."""
     sent, acknowledged = np.zeros((2, captured), dtype=np.int64)
+    due_us = np.full(captured, NEVER)
     for sending in replayer.sendings():
         sent += np.bincount(sending.messages, minlength=captured)
         confirmed = sending.messages[sending.acknowledged]
         acknowledged += np.bincount(confirmed, minlength=captured)
-    return Deliveries(sent, acknowledged)
+        np.minimum.at(due_us, sending.messages, sending.due_us)
+    return Deliveries(sent, acknowledged, due_us)
 
 
 def _span_seconds(sendings: Sequence[Sending]) -> float:

@@ -113,8 +113,9 @@ class PreparedLane:
 
     def _affordable(self, first: int, stop: int) -> int:
         """Where to stop so that a block is not much longer than it has to be."""
-        if int(self._ends[-1]) <= _BLOCK_BYTES:
-            return stop
+        whole_rounds = _BLOCK_BYTES // int(self._ends[-1])
+        if whole_rounds:
+            return min(stop, first + whole_rounds * len(self.messages))
         start = first % len(self.messages)
         within = int(np.searchsorted(self._ends, self._starts[start] + _BLOCK_BYTES, side="right"))
         return min(stop, first + max(1, within - start))

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock_simulator.capture.expected import Expected, Readings
-from penstock_simulator.capture.stored import Stored, StoredRows
+from penstock_simulator.capture.stored import Commits, Stored, StoredRows
 from penstock_simulator.fleet import Numbers
+from penstock_simulator.percentiles import Percentiles
 
 
 class Deliveries(NamedTuple):
@@ -23,6 +24,11 @@ class Deliveries(NamedTuple):
     sent: Numbers
     acknowledged: Numbers
     """As far as the broker said so: never of QoS 0."""
+    due_us: Numbers
+    """When each was due for the first time, in µs since the epoch; NEVER where it was not sent."""
+
+
+NEVER = np.iinfo(np.int64).max
 
 
 class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +38,10 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """Of acknowledged messages, each reading once."""
     stored_readings: int
     """Of all messages that were sent."""
+    stored_before: int
+    """Of these, committed before they were due; 0 where the database keeps no commit times."""
+    committed_ms: Percentiles
+    """From when a reading's message was due, for the first time, to its commit; of the others."""
     unconfirmed_readings: int
     """Of messages that nobody acknowledged, as those of QoS 0: they may be missing."""
     lost: int
@@ -86,9 +96,13 @@ def reconcile(
 ) -> Reconciliation:
     """Compare; `own_database` says that nothing but the replay wrote to it."""
     tables = [
-        _compare(expected.numbers, deliveries, stored.numbers),
-        _compare(expected.texts, deliveries, stored.texts),
+        _compare(readings, deliveries, rows, stored.commits)
+        for readings, rows in (
+            (expected.numbers, stored.numbers),
+            (expected.texts, stored.texts),
+        )
     ]
+    waits_us = np.concatenate([table.waits_us for table in tables])
     stamped = _count_stamped(expected, deliveries, [table.unexplained for table in tables])
     letters = {
         str(reason): int(deliveries.acknowledged[messages].sum())
@@ -97,6 +111,8 @@ def reconcile(
     return Reconciliation(
         expected_readings=sum(table.expected for table in tables) + stamped.expected,
         stored_readings=sum(table.stored for table in tables) + stamped.stored,
+        stored_before=int((waits_us < 0).sum()),
+        committed_ms=Percentiles.of(waits_us[waits_us >= 0]),
         unconfirmed_readings=sum(table.unconfirmed for table in tables) + stamped.unconfirmed,
         lost=sum(table.lost for table in tables) + stamped.lost,
         corrupt=sum(table.corrupt for table in tables),
@@ -122,9 +138,13 @@ class _Table(NamedTuple):
     duplicates: int
     unexplained: Numbers
     """The series of rows that are none of these readings."""
+    waits_us: Numbers
+    """From due to commit, of the rows that are; empty where that is not known."""
 
 
-def _compare(readings: Readings, deliveries: Deliveries, rows: StoredRows) -> _Table:
+def _compare(
+    readings: Readings, deliveries: Deliveries, rows: StoredRows, commits: Commits | None
+) -> _Table:
     sent = deliveries.sent[readings.message] > 0
     confirmed = deliveries.acknowledged[readings.message] > 0
     keys, found = _codes(
@@ -137,6 +157,12 @@ def _compare(readings: Readings, deliveries: Deliveries, rows: StoredRows) -> _T
         (readings.quality, rows.quality),
     )
     known = np.isin(found, keys[sent])
+    waits_us = np.zeros(0, dtype=np.int64)
+    if commits is not None:
+        due_us = np.full(len(keys) + len(found), NEVER)
+        np.minimum.at(due_us, keys[sent], deliveries.due_us[readings.message[sent]])
+        committed_us = commits.of(rows.transaction[known])
+        waits_us = (committed_us - due_us[found[known]])[committed_us > 0]
     wanted, maybe = np.unique(keys[confirmed]), np.unique(keys[sent])
     return _Table(
         expected=len(wanted),
@@ -146,6 +172,7 @@ def _compare(readings: Readings, deliveries: Deliveries, rows: StoredRows) -> _T
         corrupt=int((known & ~np.isin(found_samples, samples[sent])).sum()),
         duplicates=int(known.sum()) - len(np.unique(found[known])),
         unexplained=rows.series[~known],
+        waits_us=waits_us,
     )
 
 

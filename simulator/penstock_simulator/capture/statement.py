@@ -79,6 +79,9 @@ def _percentiles(name: str, times: Percentiles) -> Iterable[tuple[str, str]]:
 def _findings(found: Reconciliation) -> Iterable[tuple[str, str]]:
     yield "readings expected", f"{found.expected_readings:,}"
     yield "readings stored", f"{found.stored_readings:,}"
+    if found.stored_before:
+        yield "of these, stored before", f"{found.stored_before:,}"
+    yield from _percentiles("due to committed", found.committed_ms)
     if found.unconfirmed_readings:
         yield "readings that nobody acknowledged", f"{found.unconfirmed_readings:,}"
     if found.unrouted_messages:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from penstock.model import SeriesKey
 from penstock_simulator.copy_rows import RowParser
 from penstock_simulator.fleet import Numbers
-from penstock_simulator.oracle import OracleError
+from penstock_simulator.oracle import OracleError, commit_times
 from penstock_simulator.rows import Rows
 
 _CONNECT_SECONDS = 10.0
@@ -35,7 +35,8 @@ series_id = any($1::integer[]) and (
 """
 _ROWS = f"select series_id, quality, ts, value, xmin from readings where {_WITHIN}"  # noqa: S608
 _TEXTS = f"""
-select series_id, (extract(epoch from ts) * 1000000)::bigint as ts_us, value
+select series_id, (extract(epoch from ts) * 1000000)::bigint as ts_us, value,
+    xmin::text::bigint as transaction
 from readings_text where {_WITHIN}
 """  # noqa: S608 - the text is ours, and every value is bound
 _LETTERS = """
@@ -60,6 +61,8 @@ class StoredRows(NamedTuple):
     ts_us: Numbers
     value: NDArray[np.generic]
     quality: Numbers
+    transaction: Numbers
+    """The transaction that wrote each row."""
 
 
 class Stored(NamedTuple):
@@ -69,6 +72,22 @@ class Stored(NamedTuple):
     texts: StoredRows
     letters: dict[str, int]
     """By reason."""
+    commits: "Commits | None"
+    """None where the database does not keep them."""
+
+
+class Commits(NamedTuple):
+    """When transactions were committed."""
+
+    transactions: Numbers
+    """Ascending."""
+    committed_us: Numbers
+    """0 where that is not known."""
+
+    def of(self, transactions: Numbers) -> Numbers:
+        """Those of some of the transactions."""
+        found: Numbers = self.committed_us[np.searchsorted(self.transactions, transactions)]
+        return found
 
 
 class Query(NamedTuple):
@@ -111,11 +130,12 @@ async def _read(connection: asyncpg.Connection, query: Query) -> Stored:
         return found
 
     letters = await connection.fetch(_LETTERS, query.stamps.first_us, list(query.topics))
-    return Stored(
-        await _numbers(connection, within, named),
-        await _texts(connection, within, named),
-        dict(map(tuple, letters)),
-    )
+    numeric = await _numbers(connection, within, named)
+    texts = await _texts(connection, within, named)
+    transactions = np.unique(np.concatenate([numeric.transaction, texts.transaction]))
+    committed_us = await commit_times(connection, transactions)
+    commits = None if committed_us is None else Commits(transactions, committed_us)
+    return Stored(numeric, texts, dict(map(tuple, letters)), commits)
 
 
 async def _series(connection: asyncpg.Connection, query: Query) -> tuple[Numbers, Numbers]:
@@ -148,21 +168,23 @@ async def _numbers(
         _joined([part.ts_us for part in parts]),
         np.concatenate([np.zeros(0), *(part.value for part in parts)]),
         _joined([part.quality for part in parts if part.quality is not None]),
+        _joined([part.transaction for part in parts]),
     )
 
 
 async def _texts(connection: asyncpg.Connection, within: tuple[Any, ...], named: Any) -> StoredRows:
-    columns: list[list[Any]] = [[], [], []]
+    columns: list[list[Any]] = [[], [], [], []]
     cursor = await connection.cursor(_TEXTS, *within)
     while records := await cursor.fetch(_TEXTS_AT_ONCE):
         for column, part in zip(columns, zip(*records, strict=True), strict=True):
             column.extend(part)
-    series_id, ts_us, value = columns
+    series_id, ts_us, value, transaction = columns
     return StoredRows(
         named(np.array(series_id, dtype=np.int64)),
         np.array(ts_us, dtype=np.int64),
         np.array(value, dtype=object),
         np.zeros(len(value), dtype=np.int64),
+        np.array(transaction, dtype=np.int64),
     )
 
 
