@@ -1,8 +1,8 @@
 """Compares what should have been stored of a replay with what was. Pure.
 
-A reading is known by its series and its time: however often a capture has it, or was published, it
-is to be stored once, with a value that was sent. Readings that carry no time are counted, for the
-time at which the daemon received them is not known.
+A reading is known by its series, its time and its value: however often a capture has it, or was
+published, it is to be stored once. Readings that carry no time are counted, for the time at which
+the daemon received them is not known.
 """
 
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from penstock_simulator.capture.expected import Expected, Readings
+from penstock_simulator.capture.likeness import NONE, codes, found_in
 from penstock_simulator.capture.stored import Commits, Stored, StoredRows
 from penstock_simulator.fleet import Numbers
 from penstock_simulator.percentiles import Percentiles
@@ -147,31 +147,30 @@ def _compare(
 ) -> _Table:
     sent = deliveries.sent[readings.message] > 0
     confirmed = deliveries.acknowledged[readings.message] > 0
-    keys, found = _codes(
-        (readings.series, rows.series),
-        (readings.ts_us, rows.ts_us),
-    )
-    samples, found_samples = _codes(
-        (keys, found),
-        (_comparable(readings.value), _comparable(rows.value)),
-        (readings.quality, rows.quality),
-    )
-    known = np.isin(found, keys[sent])
+    ours, meant = found_in(readings, rows, sent)
+    known = meant != NONE
+    wanted, maybe = np.unique(ours[confirmed]), np.unique(ours[sent])
+    missing = sent & ~np.isin(ours, meant)
+    places, row_places = codes((readings.series, rows.series), (readings.ts_us, rows.ts_us))
+    altered = ~known & np.isin(row_places, places[missing])
+    lost = np.unique(ours[missing & confirmed & ~np.isin(places, row_places[altered])])
+    samples, row_samples = codes((ours, meant), (readings.quality, rows.quality))
+    spoilt = known & ~np.isin(row_samples, samples[sent])
     waits_us = np.zeros(0, dtype=np.int64)
     if commits is not None:
-        due_us = np.full(len(keys) + len(found), NEVER)
-        np.minimum.at(due_us, keys[sent], deliveries.due_us[readings.message[sent]])
+        due_us = np.full(len(ours) + len(meant), NEVER)
+        np.minimum.at(due_us, ours[sent], deliveries.due_us[readings.message[sent]])
         committed_us = commits.of(rows.transaction[known])
-        waits_us = (committed_us - due_us[found[known]])[committed_us > 0]
-    wanted, maybe = np.unique(keys[confirmed]), np.unique(keys[sent])
+        waits_us = (committed_us - due_us[meant[known]])[committed_us > 0]
+    stored = len(np.unique(meant[known]))
     return _Table(
         expected=len(wanted),
-        stored=len(np.unique(found[known])),
+        stored=stored,
         unconfirmed=len(maybe) - len(wanted),
-        lost=int((~np.isin(wanted, found)).sum()),
-        corrupt=int((known & ~np.isin(found_samples, samples[sent])).sum()),
-        duplicates=int(known.sum()) - len(np.unique(found[known])),
-        unexplained=rows.series[~known],
+        lost=len(lost),
+        corrupt=int(altered.sum() + spoilt.sum()),
+        duplicates=int(known.sum()) - stored,
+        unexplained=rows.series[~known & ~altered],
         waits_us=waits_us,
     )
 
@@ -208,18 +207,3 @@ def _count_stamped(
         # no fault (see Penstock's promise about duplicates).
         strange=int((rows < 0).sum() + found[sent == 0].sum()),
     )
-
-
-def _codes(*columns: tuple[NDArray[np.generic], NDArray[np.generic]]) -> tuple[Numbers, Numbers]:
-    """A number for each row of two tables; the same where all columns are the same."""
-    split = len(columns[0][0])
-    codes = np.zeros(split + len(columns[0][1]), dtype=np.int64)
-    for ours, theirs in columns:
-        distinct, places = np.unique(np.concatenate([ours, theirs]), return_inverse=True)
-        codes = np.unique(codes * max(1, len(distinct)) + places, return_inverse=True)[1]
-    return codes[:split], codes[split:]
-
-
-def _comparable(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Doubles by their bits: what is stored has to be what was sent, to the last of them."""
-    return values.view(np.int64) if values.dtype == np.float64 else values

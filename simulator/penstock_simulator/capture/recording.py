@@ -79,6 +79,7 @@ class Recorder:
         self._packet_ids: list[int] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._messages = self._payload_bytes = 0
+        self._subscribed = False
         self._failure: OSError | None = None
         self._end = asyncio.Event()
 
@@ -162,9 +163,10 @@ class Recorder:
         deadline: float | None = None
         while not self._end.is_set():
             status, traffic = self._source.status, self._source.traffic
-            if traffic.connections_ended and not traffic.connections_accepted:
+            self._subscribed = self._subscribed or status.state == "subscribed"
+            if traffic.connections_ended and not (self._subscribed or self._messages):
                 raise RecordError(status.detail)
-            if deadline is None and self._seconds and status.state == "subscribed":
+            if deadline is None and self._seconds and self._subscribed:
                 deadline = time.monotonic() + self._seconds
             if deadline is not None and time.monotonic() >= deadline:
                 return
@@ -183,7 +185,7 @@ class Recorder:
 
     def _close(self) -> None:
         self._writer.close()
-        if self._began_ns is None:
+        if not (self._subscribed or self._messages):
             self._path.unlink()
 
     def _recorded(self) -> Recorded:

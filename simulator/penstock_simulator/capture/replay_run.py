@@ -17,6 +17,7 @@ from penstock.settings.tree import Settings
 from penstock_simulator.capture.access import Access
 from penstock_simulator.capture.account import ReplayAccount, account_of, deliveries_of
 from penstock_simulator.capture.expected import Expected, expect, overrides_of
+from penstock_simulator.capture.likeness import MOST_SHIFTED_US
 from penstock_simulator.capture.pacing import Pacing, at_once, at_rate, at_speed
 from penstock_simulator.capture.prepared import Prepared, prepare
 from penstock_simulator.capture.reading import CaptureReader
@@ -32,6 +33,8 @@ _QUIET_SECONDS = 3.0
 """After so long without anything new, nobody waits for what may be missing."""
 _SKEW_US = 60_000_000
 """By how much the clock of the daemon may differ from ours."""
+
+_ALWAYS = Span(0, 10_000 * 366 * 86_400 * 1_000_000)
 
 Tell = Callable[[str], None]
 
@@ -175,7 +178,7 @@ class _Replay:
         own = judgement.stack is not None
         query = Query(
             expected.series,
-            readings=_span(expected),
+            readings=_ALWAYS if own else _span(expected),
             stamps=Span(self._replayer.began_us - _SKEW_US, time.time_ns() // 1_000 + _SKEW_US),
             topics=expected.topics,
             everything=own,
@@ -195,8 +198,9 @@ class _Replay:
 
 
 def _span(expected: Expected) -> Span:
-    """From the first to the last time that a reading carries; nothing when none does."""
+    """From the first to the last time that a reading may have; nothing when none carries one."""
     times = [part.ts_us for part in (expected.numbers, expected.texts) if len(part.ts_us)]
     if not times:
         return Span(0, -1)
-    return Span(min(int(part.min()) for part in times), max(int(part.max()) for part in times))
+    first_us = min(int(part.min()) for part in times)
+    return Span(first_us, max(int(part.max()) for part in times) + MOST_SHIFTED_US)

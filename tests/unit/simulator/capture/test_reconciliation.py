@@ -58,11 +58,11 @@ def deliveries(*, sent: Sequence[int], acknowledged: Sequence[int]) -> Deliverie
 ALL = deliveries(sent=[1] * len(CAPTURE), acknowledged=[1] * len(CAPTURE))
 
 
-def rows(*found: tuple[int, int, object, int], kind: type = np.float64) -> StoredRows:
+def rows(*found: tuple[int, float, object, int], kind: type = np.float64) -> StoredRows:
     series, seconds, values, qualities = zip(*found, strict=True) if found else ((), (), (), ())
     return StoredRows(
         np.array(series, dtype=np.int64),
-        NOW_US - np.array(seconds, dtype=np.int64) * 1_000_000,
+        NOW_US - np.rint(np.array(seconds, dtype=np.float64) * 1e6).astype(np.int64),
         np.array(values, dtype=kind),
         np.array(qualities, dtype=np.int64),
         np.full(len(found), 7),
@@ -86,8 +86,8 @@ def expected() -> Expected:
 
 
 def judge(
-    numbers: Sequence[tuple[int, int, object, int]] = NUMBERS,
-    texts: Sequence[tuple[int, int, object, int]] = TEXTS,
+    numbers: Sequence[tuple[int, float, object, int]] = NUMBERS,
+    texts: Sequence[tuple[int, float, object, int]] = TEXTS,
     letters: dict[str, int] = LETTERS,
     published: Deliveries = ALL,
     *,
@@ -148,6 +148,21 @@ def test_another_value_or_quality_is_corrupt() -> None:
     assert judge([(TEMPERATURE, 1, 21.5, 64), *NUMBERS[1:]]).faults == {"corrupt": 1}
     assert judge([NUMBERS[0], (ON, 1, 21.5, 192), *NUMBERS[2:]]).faults == {"corrupt": 1}
     assert judge(texts=[(STATE, 2, "shut", 0)]).faults == {"corrupt": 1}
+
+
+def test_a_value_whose_time_was_taken_is_found_soon_after() -> None:
+    two = [envelope(1, temperature=21.5), envelope(1, temperature=22.5)]
+    found = expect(two, SETTINGS, NOW_US)
+    published = deliveries(sent=[1, 1], acknowledged=[1, 1])
+    for shift, faults in ((600e-6, {}), (-600e-6, {"lost": 1, "invented": 1})):
+        at = 1 - shift
+        stored = Stored(
+            rows((TEMPERATURE, 1, 21.5, 192), (TEMPERATURE, at, 22.5, 192)),
+            rows(kind=object),
+            {},
+            None,
+        )
+        assert reconcile(found, published, stored, own_database=True).faults == faults
 
 
 def test_a_second_row_is_a_duplicate() -> None:
