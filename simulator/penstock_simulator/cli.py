@@ -5,13 +5,11 @@ it could not be done, which says nothing about the daemon; 130 when it was inter
 there was an account.
 """
 
-import asyncio
 import json
 import random
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -21,16 +19,14 @@ import typer
 import uvloop
 from rich.console import Console
 
-from penstock.errors import ConfigError
-from penstock.sandbox import SandboxError
 from penstock_simulator.account import Account
+from penstock_simulator.capture.commands import inspect, record, replay
+from penstock_simulator.cli_endings import BROKEN, UNDONE, told_errors
 from penstock_simulator.cli_options import MetricsUrl, Page, RecordFile, Report, Seed
-from penstock_simulator.connection import PublishError
 from penstock_simulator.demo import demonstrate
 from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
-from penstock_simulator.ledger import LedgerError, save
-from penstock_simulator.oracle import OracleError
+from penstock_simulator.ledger import save
 from penstock_simulator.publisher import Publisher
 from penstock_simulator.report.files import Files
 from penstock_simulator.report.machine import command_line
@@ -45,11 +41,8 @@ from penstock_simulator.scenario_commands import (
 )
 from penstock_simulator.scenario_ledgers import load_ledgers
 from penstock_simulator.scenario_statement import print_accounts
-from penstock_simulator.stack import StackError
 from penstock_simulator.statement import print_account
 from penstock_simulator.undertaking import Undertaking
-
-BROKEN, UNUSABLE, UNDONE, INTERRUPTED = 1, 2, 3, 130
 
 _RATE, _SECONDS = 2_000.0, 30.0
 _OF_A_PLAIN_FLEET = ("tenants", "devices", "metrics", "connections", "qos", "malformed", "topic")
@@ -131,13 +124,13 @@ def run(
         elsewhere = None if url is None else Elsewhere(url, dsn, daemon)
         if elsewhere is None:
             _refuse(context, ("dsn", "daemon"), "needs --url")
-        with _told_errors():
+        with told_errors(program.info.name):
             _end(play(Console(), scenario, wishes, elsewhere))
     if url is None:
         raise typer.BadParameter("give --url, or a scenario, which brings a broker of its own")
     rate = _RATE if rate is None else rate
     every = round(1 / malformed) if malformed else 0
-    with _told_errors():
+    with told_errors(program.info.name):
         fleet = Fleet(
             seed=_seed(seed),
             start_us=time.time_ns() // 1_000,
@@ -178,7 +171,7 @@ def routes(
     scenario: Annotated[str, typer.Argument(help="A name, or the path of a YAML file.")],
 ) -> None:
     """Print the routes that a daemon of your own needs for a scenario."""
-    with _told_errors():
+    with told_errors(program.info.name):
         typer.echo(routes_of(scenario), nl=False)
 
 
@@ -193,7 +186,7 @@ def verify(
     report: Report = None,
 ) -> None:
     """Reconcile a database with what was sent: what is lost, doubled, altered or invented?"""
-    with _told_errors():
+    with told_errors(program.info.name):
         judged = judge_ledgers(dsn, load_ledgers(ledger))
     account = judged.account
     print_accounts(Console(), judged.accounts, account)
@@ -215,7 +208,7 @@ def demo(
     seed: Seed = None,
 ) -> None:
     """Run Penstock on private servers, load it, and account for every reading."""
-    with _told_errors():
+    with told_errors(program.info.name):
         account = demonstrate(
             Console(),
             seconds=duration,
@@ -225,6 +218,11 @@ def demo(
             files=Files(record, page),
         )
     _end(account)
+
+
+program.command()(record)
+program.command()(replay)
+program.command()(inspect)
 
 
 def _end(account: Account | None) -> NoReturn:
@@ -237,24 +235,6 @@ def _refuse(context: typer.Context, options: Iterable[str], why: str) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise typer.BadParameter(f"--{name} {why}")
-
-
-@contextmanager
-def _told_errors() -> Iterator[None]:
-    """End with a sentence where the outside, or an argument, is at fault."""
-    try:
-        yield
-    except ConfigError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(UNUSABLE) from error
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    except (PublishError, OracleError, LedgerError, SandboxError, StackError, OSError) as error:
-        typer.echo(f"{program.info.name}: {error}", err=True)
-        raise typer.Exit(UNDONE) from error
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        typer.echo(f"{program.info.name}: interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _command() -> str:

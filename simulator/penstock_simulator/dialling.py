@@ -7,15 +7,16 @@ up. It never decides what is sent.
 
 import asyncio
 import math
+import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from penstock_simulator.connection import Connection, Login
-from penstock_simulator.fleet import Fleet
 from penstock_simulator.lane import Lane
 from penstock_simulator.pace import Floats
 
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _CONNECT_SECONDS = 10.0
 _RECONNECT_MIN_SECONDS = 0.05
 _RECONNECT_MAX_SECONDS = 2.0
@@ -33,31 +34,34 @@ class Dialler:
     """The connections of some lanes, by their index in `lanes`.
 
     Args:
-        url: `mqtt://[user:password@]host[:port]`.
-        fleet: whose lanes these are.
+        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
+        name: how their client ids begin.
         lanes: what the connections carry.
         wake: called when a lane was let in, heard of the broker, or can write again.
         births: for each lane, how long after `begin` it is connected first; 0 for before it.
         per_second: how many connections are begun in a second.
+        trust: whom to trust with `mqtts://`; the system's authorities without it.
     """
 
     def __init__(
         self,
         url: str,
-        fleet: Fleet,
+        name: str,
         lanes: Sequence[Lane],
         wake: Wake,
         *,
         births: Floats | None,
         per_second: float,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         parts = urlsplit(url)
-        if parts.scheme != "mqtt" or parts.hostname is None:
-            raise ValueError(f"{url!r} is not mqtt://host[:port]")
-        self._host, self._port = parts.hostname, parts.port or 1883
+        if parts.scheme not in _PORTS or parts.hostname is None:
+            raise ValueError("the broker's URL is not mqtt://host[:port], or mqtts://")
+        self._host, self._port = parts.hostname, parts.port or _PORTS[parts.scheme]
+        self._tls = (trust or ssl.create_default_context()) if parts.scheme == "mqtts" else None
         self._username = None if parts.username is None else unquote(parts.username)
         self._password = None if parts.password is None else unquote(parts.password)
-        self._fleet = fleet
+        self._name = name
         self._lanes = lanes
         self._wake_lane = wake
         many = len(lanes) > _MANY_LANES
@@ -78,6 +82,8 @@ class Dialler:
         """Connections that were lost and made again."""
         self.connected = 0
         """Connections that the broker has let in and that still stand."""
+        self.failure: OSError | None = None
+        """Why the last attempt failed that did."""
 
     @property
     def round_seconds(self) -> float:
@@ -165,7 +171,8 @@ class Dialler:
             await self._wait_for_turn(which)
             try:
                 connection = await self._connect(which)
-            except OSError:
+            except OSError as error:
+                self.failure = error
                 delay = min(delay * 2, _RECONNECT_MAX_SECONDS)
                 await asyncio.sleep(delay)
                 continue
@@ -191,7 +198,7 @@ class Dialler:
     async def _connect(self, which: int) -> Connection:
         lane = self._lanes[which]
         login = Login(
-            f"sim-{self._fleet.tag}-{lane.number}",
+            f"{self._name}-{lane.number}",
             self._username,
             self._password,
             self._keepalive_seconds,
@@ -202,7 +209,7 @@ class Dialler:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: connection, self._host, self._port
+                    lambda: connection, self._host, self._port, ssl=self._tls
                 )
         except OSError:
             connection.abort()  # it may have been made at the very end of the time

@@ -6,6 +6,8 @@ is one reused that is still in flight; after a reconnect every slot that was not
 out again before a new one does (§4.4), with DUP set.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from penstock_simulator.fleet import Fleet, Numbers
@@ -17,27 +19,47 @@ MOST_BLOCK_SLOTS = 1_024
 _REPEAT_SLOTS = 256
 
 
+class Encoder(Protocol):
+    """Makes the packets of a lane; those of a slot are the same each time, apart from DUP."""
+
+    def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
+        """The packets of slots `first` to `stop`, at least the first of them.
+
+        With `duplicate` they are all there, as sent again.
+        """
+        ...
+
+
 class Lane:
-    """A lane of a fleet on its way to the broker.
+    """A lane on its way to the broker.
 
     Args:
-        fleet: what is published.
-        number: which lane of it.
+        encoder: what is published.
+        number: which lane it is of all.
+        qos: of all its messages.
         block_slots: how many packets at least are encoded at a time.
     """
 
-    def __init__(self, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> None:
+    def __init__(
+        self, encoder: Encoder, number: int, *, qos: int, block_slots: int = MOST_BLOCK_SLOTS
+    ) -> None:
         self.number = number
         self.ledger = LaneLedger()
         self.refused = 0
         """Messages that the broker answered with a reason of failure."""
-        self._encoder = LaneEncoder(fleet, number)
+        self._encoder = encoder
         self._block_slots = block_slots
-        self._at_least_once = fleet.qos > 0
+        self._at_least_once = qos > 0
         self._window = PACKET_IDS
         self._cursor = 0
         self._oldest = 0
         self._block: Block | None = None
+
+    @classmethod
+    def of(cls, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> "Lane":
+        """A lane of a fleet."""
+        encoder = LaneEncoder(fleet, number)
+        return cls(encoder, number, qos=fleet.qos, block_slots=block_slots)
 
     @property
     def sent(self) -> int:

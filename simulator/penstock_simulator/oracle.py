@@ -15,7 +15,7 @@ import numpy as np
 
 from penstock_simulator.account import Account
 from penstock_simulator.copy_rows import RowParser
-from penstock_simulator.fleet import Series
+from penstock_simulator.fleet import Numbers, Series
 from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.letters import Letter
@@ -129,10 +129,18 @@ async def _letters(connection: asyncpg.Connection, tag: str) -> AsyncIterator[It
 
 
 async def _feed_commits(connection: asyncpg.Connection, judge: Judge) -> None:
+    times = await commit_times(connection, judge.transactions)
+    if times is not None:
+        judge.learn_commits(times)
+
+
+async def commit_times(connection: asyncpg.Connection, transactions: Numbers) -> Numbers | None:
+    """When each transaction was committed, in µs since the epoch; 0 where that is not known.
+
+    None where the database does not keep it.
+    """
     if await connection.fetchval("show track_commit_timestamp") != "on":
-        return
-    transactions = judge.transactions
+        return None
     records = await connection.fetch(_COMMITS, [str(number) for number in transactions.tolist()])
     committed = {record["transaction"]: record["committed_us"] or 0 for record in records}
-    times = [committed[number] for number in transactions.tolist()]
-    judge.learn_commits(np.array(times, dtype=np.int64))
+    return np.array([committed[number] for number in transactions.tolist()], dtype=np.int64)

@@ -44,7 +44,7 @@ class Publisher:
     """Publishes some lanes of a fleet, or all.
 
     Args:
-        url: `mqtt://[user:password@]host[:port]`.
+        url: `mqtt://[user:password@]host[:port]`, or `mqtts://`.
         fleet: what to publish; one MQTT connection for each of its lanes.
         rate: messages a second over all lanes of the fleet; 0 is as fast as possible.
         pace: what is due when, over all lanes of the fleet, instead of `rate`.
@@ -76,13 +76,13 @@ class Publisher:
         )
         numbers = list(lanes or range(fleet.lanes))
         slots = min(MOST_BLOCK_SLOTS, max(_LEAST_BLOCK_SLOTS, _ALL_BLOCK_SLOTS // len(numbers)))
-        self._lanes = [Lane(fleet, number, block_slots=slots) for number in numbers]
+        self._lanes = [Lane.of(fleet, number, block_slots=slots) for number in numbers]
         self._numbers = np.array(numbers, dtype=np.int64)
         self._agenda = Agenda(self._numbers, lanes=fleet.lanes, schedule=self._schedule)
         births = self._life.births
         self._dialler = Dialler(
             url,
-            fleet,
+            f"sim-{fleet.tag}",
             self._lanes,
             self._wake,
             births=births.seconds(fleet.seed, self._numbers) if births else None,

@@ -30,7 +30,7 @@ async def close_while_it_listens_not(*, wait_for_the_end: bool) -> list[int]:
     counted: list[int] = []
     deaf: list[Connection] = []
     woken = asyncio.Event()
-    lane = Lane(FLEET, 0)
+    lane = Lane.of(FLEET, 0)
     connection = Connection(lane, Login("c"), count=counted.append, wake=woken.set, deaf=deaf)
     async with await asyncio.start_server(acknowledge_the_first, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]

@@ -17,7 +17,7 @@ def lane_with(*, qos: int = 1, malformed_every: int = 0, window: int = WINDOW) -
     fleet = Fleet(
         seed=3, start_us=10**15, step_us=1_000, lanes=2, qos=qos, malformed_every=malformed_every
     )
-    lane = Lane(fleet, 0)
+    lane = Lane.of(fleet, 0)
     lane.connected(window)
     return lane
 

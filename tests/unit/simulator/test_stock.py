@@ -17,8 +17,8 @@ def test_what_was_encoded_together_is_sent_as_if_it_had_not(
     fleet: Fleet, rounds: Sequence[int]
 ) -> None:
     numbers = range(min(fleet.lanes, 4))
-    together = [Lane(fleet, number, block_slots=2) for number in numbers]
-    alone = [Lane(fleet, number) for number in numbers]
+    together = [Lane.of(fleet, number, block_slots=2) for number in numbers]
+    alone = [Lane.of(fleet, number) for number in numbers]
     for count in rounds:
         stock_up(encoder_of(fleet), together, [lane.sent + count for lane in together])
         assert not any(lane.empty for lane in together)
@@ -35,7 +35,7 @@ def sent_by(lane: Lane, count: int) -> bytes:
 
 def test_a_lane_that_has_packets_keeps_them() -> None:
     fleet = Fleet(seed=1, start_us=10**15, step_us=1_000, lanes=2)
-    full, empty = Lane(fleet, 0), Lane(fleet, 1)
+    full, empty = Lane.of(fleet, 0), Lane.of(fleet, 1)
     full.take(1, 1)
     assert (full.empty, empty.empty) == (False, True)
     stock_up(encoder_of(fleet), [full, empty], [5, 5])
@@ -45,7 +45,7 @@ def test_a_lane_that_has_packets_keeps_them() -> None:
 
 def test_a_backlog_is_encoded_in_one_go() -> None:
     fleet = Fleet(seed=1, start_us=10**15, step_us=1_000, lanes=2)
-    lane = Lane(fleet, 0, block_slots=4)
+    lane = Lane.of(fleet, 0, block_slots=4)
     stock_up(encoder_of(fleet), [lane], [300])
     lane.take(300, 1)
     assert lane.sent == 300
