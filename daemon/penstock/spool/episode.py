@@ -11,7 +11,7 @@ from penstock.clock import Clock
 
 log = structlog.get_logger(__name__)
 
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 5.0
 
 
 class Episode:
