@@ -2,11 +2,8 @@
 
 Broker, generator, database and Penstock share the machine. Messages of 100 readings come as fast as
 they are taken; the rate is of what was committed within the window, by the commit timestamps, and
-the oracle reconciles every reading. Penstock runs under the reference configuration, and under one
-for such a load: larger batches, which cost the database less, and a writer more.
-
-There is no spool, as in the reference: with one Penstock takes more than the database does, up to
-the spool's quota, and what was measured would be how that is shared.
+the oracle reconciles every reading. Penstock runs under the reference configuration, with a spool,
+and under one for such a load: larger batches, which cost the database less, and a writer more.
 """
 
 import time
@@ -21,9 +18,8 @@ from benchmarks.subjects import penstock, servers
 from penstock_simulator.fleet import Fleet
 
 LEAST_READINGS = 500_000
-REFERENCE = (("SPOOL__PATH", "null"),)
+REFERENCE: tuple[tuple[str, str], ...] = ()
 LARGE_BATCHES = (
-    *REFERENCE,
     ("STORAGE__BATCH_ROWS", "20000"),
     ("STORAGE__QUEUE_ROWS", "200000"),
     ("STORAGE__WRITERS", "3"),

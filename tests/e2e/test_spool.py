@@ -118,10 +118,34 @@ def test_acknowledgements_go_on_and_memory_stays_in_an_outage(
         health = daemon.get("/health")[1]
         assert (health["db"], health["spool"]) == ("disconnected", "usable")
         assert health["ledger"]["spooled"] == 5_000
+        assert [event["level"] for event in daemon.events("spooling_begins")] == ["warning"]
         server.start()
         wait_until(lambda: daemon.metric("penstock_readings_stored_total") == 5_001, "all stored")
         assert rows_of(dsn, STORED) == [(5_001,)]
         wait_until(lambda: daemon.get("/health")[0] == 200, "health says that all is well")
+        wait_until(
+            lambda: bool(daemon.events("spool_empty")), "the log says that the spool is empty"
+        )
+        assert len(daemon.events("spooling_begins")) == len(daemon.events("spool_empty")) == 1
+
+
+def test_a_full_queue_holds_the_broker_back_while_batches_do_not_wait_long(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}/t/d/telemetry"
+    with make_daemon(
+        tmp_path, mqtt_url, database, topic_prefix,
+        storage={"queue_rows": 300, "batch_rows": 50},
+        spool={"path": str(tmp_path / "spool.db"), "after_seconds": 3_600},
+    ) as daemon:  # fmt: skip
+        with locked(database, "readings"):
+            publish(mqtt_url, [(topic, f'{{"metrics": {{"m": {n}}}}}') for n in range(2_000)])
+            wait_until(lambda: daemon.metric("penstock_mqtt_paused") == 1, "the source is paused")
+            assert daemon.metric("penstock_queue_rows") >= 300
+        wait_until(lambda: rows_of(database, STORED) == [(2_000,)], "all stored")
+        wait_until(lambda: daemon.metric("penstock_mqtt_paused") == 0, "the source is read again")
+        assert daemon.metric("penstock_spool_appended_batches_total") == 0
+        assert not daemon.events("spooling_begins")
 
 
 def test_messages_of_qos_0_outlast_an_outage_and_a_restart_in_it(

@@ -22,7 +22,6 @@ from penstock.model import Batch, NumberColumns, SeriesKey
 from penstock.observability.metrics import Metrics
 from penstock.pipeline.accounting import Accounting, readings_by_tenant
 from penstock.pipeline.breaker import Breaker
-from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Stored
 from penstock.settings.tree import Spool as SpoolSettings
 from penstock.spool.codec import Contents, decode_body
@@ -103,7 +102,7 @@ async def drain(spool: Path, original: Original) -> Drained:
     accounting = Accounting(metrics, clock)
     opened = Spool(SpoolSettings(path=str(spool)), metrics.spool, accounting, clock)
     replayer = Replayer(
-        opened, store, store.answers, Breaker(Backoff(1.0, 1.0, lambda: 0.5), clock), _no_queue(),
+        opened, store, store.answers, Breaker(Backoff(1.0, 1.0, lambda: 0.5), clock),
         accounting.replayed, metrics, clock,
         portion_rows=PORTION_ROWS, portion_bytes=PORTION_BYTES,
     )  # fmt: skip
@@ -167,7 +166,3 @@ def _bits(numbers: NumberColumns) -> Numbers:
     """Value and quality of each reading, comparable to the last bit."""
     values = numbers.value.astype(np.float64).view(np.int64)
     return np.column_stack([values, numbers.quality.astype(np.int64)])
-
-
-def _no_queue() -> BatchQueue:
-    return BatchQueue(max_rows=1, max_bytes=1, on_full=lambda: None, on_room=lambda: None)

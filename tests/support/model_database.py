@@ -103,7 +103,6 @@ class ModelDatabase:
         self.failures += 1
         key = _identity(batch)
         self._attempts.pop(key, None)
-        self._most_attempts.pop(key, None)
         if lands:
             self._commit(batch)
 
@@ -112,7 +111,9 @@ class ModelDatabase:
         key = _identity(batch)
         if key not in self._attempts:
             rows = max(1, batch.readings)
-            self._most_attempts[key] = 2 + _poison(batch) * 2 * ceil(log2(rows))
+            most = 2 + _poison(batch) * 2 * ceil(log2(rows))
+            # It may be a part now, with which the looking goes on after a failure.
+            self._most_attempts[key] = max(most, self._most_attempts.get(key, 0))
         self._attempts[key] += 1
         assert self._attempts[key] <= self._most_attempts[key]
 

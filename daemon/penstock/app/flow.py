@@ -33,6 +33,7 @@ from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Store
 from penstock.pipeline.writer import Reports, Writer
 from penstock.settings.tree import Settings, Storage
+from penstock.spool.episode import Episode
 from penstock.spool.replayer import Probe, Replayer
 from penstock.spool.spool import Spool
 from penstock.topics import Router
@@ -78,6 +79,7 @@ class Flow:
         self.spool: Spool | None = None
         if settings.spool.path is not None:
             self.spool = Spool(settings.spool, metrics.spool, self._accounting, clock)
+        self._episode = Episode(clock)
         buffer = self.spool or NoBuffer()
         self.restraint = Restraint(self.intake, buffer, self._accounting.shed)
         self.queue = BatchQueue(
@@ -85,6 +87,7 @@ class Flow:
             max_bytes=storage.queue_bytes,
             on_full=self.restraint.full,
             on_room=self.restraint.room,
+            clock=clock,
         )
         self.source = make_source(
             settings.mqtt,
@@ -112,7 +115,14 @@ class Flow:
             )
             for number in range(1, storage.writers + 1)
         ]
-        self._overflow = Overflow(self.queue, buffer, self._spooled, _backoff(storage))
+        self._overflow = Overflow(
+            self.queue,
+            buffer,
+            self._spooled,
+            breaker=self.breaker,
+            backoff=_backoff(storage),
+            patience_seconds=settings.spool.after_seconds / 2,
+        )
         self._replayer: Replayer | None = None
         if self.spool is not None:
             self._replayer = Replayer(
@@ -120,7 +130,6 @@ class Flow:
                 store,
                 probe,
                 self.breaker,
-                self.queue,
                 self._replayed,
                 metrics,
                 clock,
@@ -134,7 +143,7 @@ class Flow:
             yield writer.name, writer.run()
         if self.spool is not None and self._replayer is not None:
             yield "overflow", self._overflow.run()
-            yield "replayer", self._replayer.run()
+            yield "replayer", self._replayer.run(lambda: self._overflow.near)
 
     def accept(self, messages: Sequence[Message]) -> None:
         """Take messages in the order received."""
@@ -150,9 +159,11 @@ class Flow:
         self._acks.connection_lost(connection - 1)
 
     def tick(self) -> None:
-        """Once a second: say how many dead letters were not logged one by one, and look around."""
+        """Once a second: say what was not said one by one, and look around."""
         self._sampled_log.flush()
         self.restraint.tick()
+        if self.spool is not None:
+            self._episode.tick(self.spool.standing.batches)
 
     async def drain(self) -> None:
         """Stop the intake; make safe and acknowledge what was received."""
@@ -205,6 +216,7 @@ class Flow:
     def _spooled(self, batch: Batch) -> None:
         self._acknowledge(batch)
         self._accounting.spooled(batch)
+        self._episode.spooled(batch.rows, database_well=self.breaker.closed)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("batch_spooled", batch=batch.number, rows=batch.rows)
 

@@ -21,7 +21,6 @@ from penstock.errors import ConfigError, FatalError
 from penstock.observability.metrics import Metrics
 from penstock.pipeline.accounting import Accounting
 from penstock.pipeline.breaker import Breaker
-from penstock.pipeline.queue import BatchQueue
 from penstock.settings.listen import parse_listen
 from penstock.settings.tree import Settings
 from penstock.spool.carve import carve
@@ -91,7 +90,7 @@ async def drain_spool(path: Path, settings: Settings) -> None:
     if spool.status.state == "unusable":
         raise FatalError(spool.status.detail)
     replayer = Replayer(
-        spool, store, answers, Breaker(Backoff(1.0, 1.0, random), clock), _no_queue(),
+        spool, store, answers, Breaker(Backoff(1.0, 1.0, random), clock),
         accounting.replayed, metrics, clock,
         portion_rows=settings.storage.batch_rows, portion_bytes=settings.storage.batch_bytes,
     )  # fmt: skip
@@ -239,7 +238,3 @@ async def _tell_progress(spool: Spool) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_SECONDS)
         remark(f"{spool.standing.batches} batches left, {spool.standing.rows} rows")
-
-
-def _no_queue() -> BatchQueue:
-    return BatchQueue(max_rows=1, max_bytes=1, on_full=lambda: None, on_room=lambda: None)

@@ -1,7 +1,8 @@
 """The bounded queue of sealed batches between the intake and the writers.
 
 Invariants: batches leave in the order in which they came; a batch counts against the bounds until
-it is settled, not only until a writer takes it, so the bounds are bounds on memory. `put` never
+it is settled, not only until a writer takes it, so the bounds are bounds on memory; how long a
+batch has waited counts from when it was put, also after it was taken and given back. `put` never
 refuses and never drops: the intake is told to pause when a bound is reached, and overshoots by
 what one read of the socket can hold.
 """
@@ -10,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from penstock.clock import Clock
 from penstock.model import Batch
 
 BATCH_BYTES = 2_048
@@ -26,20 +28,22 @@ class BatchQueue:
         max_bytes: int,
         on_full: Callable[[], None],
         on_room: Callable[[], None],
+        clock: Clock,
     ) -> None:
         """`on_full` is called at a bound, `on_room` when half of every bound is free again."""
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._on_full = on_full
         self._on_room = on_room
+        self._clock = clock
         self._waiting: deque[Batch] = deque()
+        self._put_seconds: dict[int, float] = {}
+        """When each unsettled batch was put, by number."""
         self._arrived = asyncio.Event()
         self._settled = asyncio.Event()
         self._settled.set()
         self.unsettled: dict[int, Batch] = {}
         """Every batch waiting or in a writer's hands, by number, oldest first."""
-        self.crowded = asyncio.Event()
-        """Set while half of a bound is reached and batches wait for a writer."""
         self.rows = 0
         """Rows of the unsettled batches: readings and dead letters."""
         self.size_bytes = 0
@@ -50,6 +54,19 @@ class BatchQueue:
         """Whether it holds twice as much as it should."""
         return self.rows >= 2 * self._max_rows or self.size_bytes >= 2 * self._max_bytes
 
+    @property
+    def crowded(self) -> bool:
+        """Whether more than half of a bound is taken while batches wait for a writer."""
+        half_taken = self.rows > self._max_rows // 2 or self.size_bytes > self._max_bytes // 2
+        return half_taken and bool(self._waiting)
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long the oldest waiting batch has waited for a writer; 0 when there is none."""
+        if not self._waiting:
+            return 0.0
+        return self._clock.monotonic_seconds() - self._put_seconds[self._waiting[0].number]
+
     def __len__(self) -> int:
         """Batches waiting for a writer."""
         return len(self._waiting)
@@ -58,6 +75,7 @@ class BatchQueue:
         """Append a batch; never blocks."""
         self._waiting.append(batch)
         self.unsettled[batch.number] = batch
+        self._put_seconds[batch.number] = self._clock.monotonic_seconds()
         self.rows += batch.rows
         self.size_bytes += batch.size_bytes + BATCH_BYTES
         self._arrived.set()
@@ -65,21 +83,19 @@ class BatchQueue:
         if not self.full and (self.rows >= self._max_rows or self.size_bytes >= self._max_bytes):
             self.full = True
             self._on_full()
-        self._note_crowd()
 
     async def get(self) -> Batch:
         """The oldest waiting batch; waits for one."""
         while not self._waiting:
             self._arrived.clear()
             await self._arrived.wait()
-        batch = self._waiting.popleft()
-        self._note_crowd()
-        return batch
+        return self._waiting.popleft()
 
-    def take(self, batches: int) -> list[Batch]:
-        """So many of the oldest waiting batches, or as many as there are."""
-        taken = [self._waiting.popleft() for _ in range(min(batches, len(self._waiting)))]
-        self._note_crowd()
+    def take(self, batches: int, waited_seconds: float) -> list[Batch]:
+        """Those that have waited for so long, the oldest first, and at most so many."""
+        taken: list[Batch] = []
+        while len(taken) < batches and self._waiting and self.waited_seconds >= waited_seconds:
+            taken.append(self._waiting.popleft())
         return taken
 
     def give_back(self, batches: Sequence[Batch]) -> None:
@@ -87,11 +103,11 @@ class BatchQueue:
         self._waiting.extendleft(reversed(batches))
         if self._waiting:
             self._arrived.set()
-        self._note_crowd()
 
     def settle(self, batch: Batch) -> None:
         """The batch is safe and counts no longer."""
         del self.unsettled[batch.number]
+        del self._put_seconds[batch.number]
         self.rows -= batch.rows
         self.size_bytes -= batch.size_bytes + BATCH_BYTES
         if not self.unsettled:
@@ -103,16 +119,7 @@ class BatchQueue:
         ):
             self.full = False
             self._on_room()
-        self._note_crowd()
 
     async def join(self) -> None:
         """Wait until every batch that was put is settled."""
         await self._settled.wait()
-
-    def _note_crowd(self) -> None:
-        if self._waiting and (
-            self.rows > self._max_rows // 2 or self.size_bytes > self._max_bytes // 2
-        ):
-            self.crowded.set()
-        else:
-            self.crowded.clear()

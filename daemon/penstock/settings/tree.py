@@ -152,7 +152,7 @@ class Spool(_Section, frozen=True):
     when_full: Literal["block", "drop_oldest"] = "block"
     """Hold the broker back, or lose the oldest batches."""
     after_seconds: Seconds = 2.0
-    """How long a batch waits for the database's answer before it goes here."""
+    """How long a batch waits for the database's answer before it goes here; half, for its turn."""
 
 
 class Http(_Section, frozen=True):

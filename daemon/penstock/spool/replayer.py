@@ -5,8 +5,9 @@ commit whose outcome is unknown is done again, which storage absorbs; a record t
 is set aside and the rest goes on; and memory holds three portions at most, whatever the spool
 holds.
 
-It is also the one who tries a database that was unwell. Neither it nor the live traffic starves the
-other: while the queue is crowded it rests for as long as it has worked.
+It is also the one who tries a database that was unwell. Live traffic goes first, and does not
+starve it: while the writers hardly keep up it rests after every commit, three times as long as that
+took.
 """
 
 import asyncio
@@ -23,7 +24,6 @@ from penstock.model import Batch
 from penstock.observability.metrics import Metrics, Retry
 from penstock.pipeline.bisect import Outcome, store_whole
 from penstock.pipeline.breaker import Breaker
-from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Store
 from penstock.spool.codec import Contents, decode_body
 from penstock.spool.faults import SpoolFault
@@ -38,6 +38,9 @@ Probe = Callable[[], Awaitable[bool]]
 
 IDLE_SECONDS = 0.5
 FAREWELL_SECONDS = 1.0
+REST = 3.0
+"""How much longer than its work is the rest of one who is in the way of others."""
+MOST_REST_SECONDS = 2.0
 
 
 class _Committed(NamedTuple):
@@ -56,7 +59,6 @@ class Replayer:
         store: Store,
         probe: Probe,
         breaker: Breaker,
-        queue: BatchQueue,
         replayed: Callable[[Batch, Outcome], None],
         metrics: Metrics,
         clock: Clock,
@@ -69,7 +71,6 @@ class Replayer:
         self._store = store
         self._probe = probe
         self._breaker = breaker
-        self._queue = queue
         self._replayed = replayed
         self._metrics = metrics
         self._clock = clock
@@ -80,19 +81,24 @@ class Replayer:
         self._committed: list[_Committed] = []
         self._after = 0
         """The number up to which records were read in this pass over the spool."""
+        self._commit_seconds = 0.0
+        """How long the commit of this step took; 0 when there was none."""
 
-    async def run(self) -> None:
-        """Replay until cancelled."""
+    async def run(self, in_the_way: Callable[[], bool]) -> None:
+        """Replay until cancelled.
+
+        `in_the_way` says whether it had better rest, for the sake of the live traffic.
+        """
         try:
             while True:
                 self._spool.changed.clear()
-                started_seconds = self._clock.monotonic_seconds()
                 if not await self._step():
                     with suppress(TimeoutError):
                         async with asyncio.timeout(IDLE_SECONDS):
                             await self._spool.changed.wait()
-                elif self._queue.crowded.is_set():
-                    await asyncio.sleep(self._clock.monotonic_seconds() - started_seconds)
+                elif in_the_way():
+                    await asyncio.sleep(min(REST * self._commit_seconds, MOST_REST_SECONDS))
+                self._commit_seconds = 0.0
         finally:
             # Else it would be stored again after the next start, and its dead letters be double.
             with suppress(TimeoutError):
@@ -147,6 +153,7 @@ class Replayer:
         return True
 
     async def _commit(self, portion: Portion) -> None:
+        started_seconds = self._clock.monotonic_seconds()
         try:
             outcome = await store_whole(self._store.store, portion.batch, self._metrics.storage)
         except (Retryable, FatalError) as error:
@@ -156,6 +163,7 @@ class Replayer:
             log.warning("replay_failed", rows=portion.batch.rows, error=str(error))
         else:
             self._breaker.succeeded()
+            self._commit_seconds = self._clock.monotonic_seconds() - started_seconds
             self._loaded.popleft()
             self._committed.append(_Committed(portion, outcome))
 

@@ -10,6 +10,7 @@ from penstock.model import Message
 from penstock.pipeline.buffer import NoBuffer
 from penstock.pipeline.queue import BatchQueue
 from tests.support.batches import batch_of
+from tests.support.clocks import ManualClock
 
 
 class Publish(msgspec.Struct, frozen=True):
@@ -34,8 +35,9 @@ class Parts:
         parts: Any = self
         self.restraint = Restraint(parts, parts if spool else NoBuffer(), self.shed)
         self.queue = BatchQueue(
-            max_rows=10, max_bytes=10**9, on_full=self.restraint.full, on_room=self.restraint.room
-        )
+            max_rows=10, max_bytes=10**9, on_full=self.restraint.full, on_room=self.restraint.room,
+            clock=ManualClock(),
+        )  # fmt: skip
         self.restraint.restrain(parts, self.queue)
 
     def pause(self) -> None:

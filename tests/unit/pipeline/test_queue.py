@@ -4,6 +4,9 @@ import asyncio
 
 from penstock.pipeline.queue import BatchQueue
 from tests.support.batches import batch_of
+from tests.support.clocks import ManualClock
+
+CLOCK = ManualClock()
 
 
 class Gate:
@@ -20,7 +23,9 @@ class Gate:
 
 
 def make_queue(gate: Gate, *, max_rows: int = 10, max_bytes: int = 1_000_000) -> BatchQueue:
-    return BatchQueue(max_rows=max_rows, max_bytes=max_bytes, on_full=gate.full, on_room=gate.room)
+    return BatchQueue(
+        max_rows=max_rows, max_bytes=max_bytes, on_full=gate.full, on_room=gate.room, clock=CLOCK
+    )
 
 
 async def test_batches_leave_in_the_order_in_which_they_came() -> None:
@@ -87,6 +92,46 @@ async def test_a_full_queue_is_told_once_and_drops_nothing() -> None:
         queue.put(batch_of(rows=1, number=number))
     assert gate.calls == ["full"]
     assert [(await queue.get()).number for _ in range(5)] == [1, 2, 3, 4, 5]
+
+
+async def test_those_that_have_waited_long_are_taken_the_oldest_first() -> None:
+    queue = make_queue(Gate())
+    assert (queue.waited_seconds, queue.take(9, 0.0)) == (0.0, [])
+    for number in (1, 2, 3, 4):
+        queue.put(batch_of(rows=1, number=number))
+        CLOCK.advance(1.0)
+    await queue.get()
+    assert queue.waited_seconds == 3.0
+    assert [batch.number for batch in queue.take(9, 2.0)] == [2, 3]
+    assert queue.waited_seconds == 1.0
+    assert queue.take(9, 1.5) == []
+    assert [batch.number for batch in queue.take(9, 0.0)] == [4]
+
+
+async def test_what_is_given_back_has_its_place_and_its_age() -> None:
+    queue = make_queue(Gate())
+    for number in (1, 2, 3):
+        queue.put(batch_of(rows=1, number=number))
+    taken = queue.take(2, 0.0)
+    CLOCK.advance(5.0)
+    queue.give_back(taken)
+    assert queue.waited_seconds == 5.0
+    assert [(await queue.get()).number for _ in range(3)] == [1, 2, 3]
+
+
+async def test_it_is_crowded_while_batches_wait_in_more_than_half_of_a_bound() -> None:
+    queue = make_queue(Gate(), max_rows=10)
+    queue.put(batch_of(rows=5, number=1))
+    assert not queue.crowded
+    queue.put(batch_of(rows=1, number=2))
+    assert queue.crowded
+    taken = [await queue.get(), await queue.get()]
+    assert not queue.crowded, "nothing waits"
+    queue.put(batch_of(rows=1, number=3))
+    assert queue.crowded
+    for batch in taken:
+        queue.settle(batch)
+    assert not queue.crowded
 
 
 async def test_join_waits_for_the_last_batch_in_a_writers_hands() -> None:

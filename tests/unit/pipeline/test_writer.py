@@ -62,8 +62,9 @@ class Bench:
         buffer = buffer or NoBuffer()
         self.metrics = Metrics(SystemClock())
         self.queue = BatchQueue(
-            max_rows=1_000, max_bytes=1_000_000, on_full=lambda: None, on_room=lambda: None
-        )
+            max_rows=1_000, max_bytes=1_000_000, on_full=lambda: None, on_room=lambda: None,
+            clock=SystemClock(),
+        )  # fmt: skip
         self.reports: list[tuple[int, Outcome]] = []
         self.spooled: list[int] = []
         self.breaker = Breaker(Backoff(60, 60, lambda: 0.5), SystemClock())

@@ -253,7 +253,7 @@ class FlowMachine(RuleBasedStateMachine):
         self.run(self.until_quiet())
         queue, totals = self.flow.queue, self.metrics.ledger.totals()
         assert (queue.rows, queue.size_bytes, queue.full, len(queue)) == (0, 0, False, 0)
-        assert not queue.crowded.is_set()
+        assert not queue.crowded
         assert not any(writer.busy for writer in self.flow.writers)
         assert self.flow.breaker.closed
         assert (self.flow.unacknowledged_messages, self.broker.sent) == (0, [])

@@ -1,9 +1,11 @@
 """The replayer drains a real spool into a database that does as it is told."""
 
 import asyncio
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,6 @@ from penstock.model import Batch
 from penstock.observability.metrics import Metrics, Retry, SpoolFaultKind
 from penstock.pipeline.accounting import Accounting, readings_by_tenant
 from penstock.pipeline.breaker import Breaker
-from penstock.pipeline.queue import BatchQueue
 from penstock.pipeline.store import Stored
 from penstock.settings.tree import Spool as SpoolSettings
 from penstock.spool import replayer as replayer_module
@@ -36,14 +37,21 @@ class Database:
         self.after: deque[Exception | None] = deque()
         self.up = True
         self.poison: float | None = None
-        self.commits = 0
+        self.commit_seconds = 0.0
+        """How long each takes."""
+        self.committed_seconds: list[float] = []
+        """When each was done."""
         self.on_commit: Callable[[], None] = lambda: None
 
     async def probe(self) -> bool:
         return self.up
 
+    @property
+    def commits(self) -> int:
+        return len(self.committed_seconds)
+
     async def store(self, batch: Batch) -> Stored:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.commit_seconds)
         error = self.before.popleft() if self.before else None
         if error is not None or not self.up:
             raise error or Retryable("down")
@@ -62,7 +70,7 @@ class Database:
             row = (keys[series], ts_us, value)
             (duplicates if row in self.rows else inserted)[keys[series].tenant] += 1
             self.rows.add(row)
-        self.commits += 1
+        self.committed_seconds.append(time.monotonic())
         self.on_commit()
         error = self.after.popleft() if self.after else None
         if error is not None:
@@ -81,11 +89,8 @@ class Bench:
         self.spool = Spool(settings, self.metrics.spool, accounting, clock)
         self.database = Database()
         self.breaker = Breaker(Backoff(0.001, 0.002, lambda: 0.5), clock)
-        self.queue = BatchQueue(
-            max_rows=100, max_bytes=10**9, on_full=lambda: None, on_room=lambda: None
-        )
         self.replayer = Replayer(
-            self.spool, self.database, self.database.probe, self.breaker, self.queue,
+            self.spool, self.database, self.database.probe, self.breaker,
             accounting.replayed, self.metrics, clock,
             portion_rows=portion_rows, portion_bytes=10**6,
         )  # fmt: skip
@@ -109,10 +114,15 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(path: Path, **settings: int) -> AsyncIterator[Bench]:
-    bench = Bench(path, **settings)
+async def running(
+    path: Path, *, in_the_way: bool = False, portion_rows: int = 100
+) -> AsyncIterator[Bench]:
+    bench = Bench(path, portion_rows=portion_rows)
     await bench.spool.open()
-    tasks = [asyncio.create_task(bench.spool.run()), asyncio.create_task(bench.replayer.run())]
+    tasks = [
+        asyncio.create_task(bench.spool.run()),
+        asyncio.create_task(bench.replayer.run(lambda: in_the_way)),
+    ]
     try:
         yield bench
     finally:
@@ -272,12 +282,18 @@ async def test_a_spool_that_cannot_remove_is_not_replayed_over_and_over(
         assert bench.metrics.ledger.totals().duplicate == 0
 
 
-async def test_a_crowded_queue_has_its_share_of_the_time(tmp_path: Path) -> None:
-    async with running(tmp_path / "spool.db", portion_rows=10) as bench:
-        bench.queue.put(batch_of(rows=90))
-        assert bench.queue.crowded.is_set()
-        await bench.fill(batches(20))
+async def test_one_who_is_in_the_way_rests_longer_than_it_works_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replayer_module, "MOST_REST_SECONDS", 0.1)
+    async with running(tmp_path / "spool.db", portion_rows=10, in_the_way=True) as bench:
+        bench.database.commit_seconds = 0.02
+        await bench.fill(batches(10))
         await bench.until_drained()
+        moments = bench.database.committed_seconds
+        rests = [after - before - 0.02 for before, after in pairwise(moments)]
+        assert len(rests) == 9
+        assert min(rests) >= 2 * 0.02, "it rests three times as long as it worked"
 
 
 async def test_with_nothing_to_try_it_with_a_sign_of_life_closes_the_breaker(

@@ -29,7 +29,6 @@ from penstock.observability.metrics import Metrics, SealCause
 from penstock.pipeline.accounting import Accounting
 from penstock.pipeline.breaker import Breaker
 from penstock.pipeline.intake import Sealed
-from penstock.pipeline.queue import BatchQueue
 from penstock.settings.tree import Spool as SpoolSettings
 from penstock.spool import disk as disk_module
 from penstock.spool.file import SpoolFile
@@ -347,16 +346,15 @@ class SpoolMachine(RuleBasedStateMachine):
             self.metrics.spool, self.accounting, self.clock,
         )  # fmt: skip
         self.breaker = Breaker(Backoff(0.5, 4.0, lambda: 0.5), self.clock)
-        queue = BatchQueue(max_rows=1, max_bytes=1, on_full=_nothing, on_room=_nothing)
         self.replayer = Replayer(
-            self.spool, self.database, self.database.probe, self.breaker, queue,
+            self.spool, self.database, self.database.probe, self.breaker,
             self.accounting.replayed, self.metrics, self.clock,
             portion_rows=6, portion_bytes=10**6,
         )  # fmt: skip
         await self.spool.open()
         self.tasks = [
             asyncio.create_task(self.spool.run(), name="spool"),
-            asyncio.create_task(self.replayer.run(), name="replayer"),
+            asyncio.create_task(self.replayer.run(lambda: False), name="replayer"),
         ]
         await self.settle()
 
@@ -407,10 +405,6 @@ def _sealed(batch: Batch) -> Sealed:
         batch=batch, connection=1, packet_ids=(), empty_messages=0, payload_bytes=0,
         cause=SealCause.ROWS,
     )  # fmt: skip
-
-
-def _nothing() -> None:
-    pass
 
 
 def _drop(*_: object) -> structlog.typing.EventDict:
