@@ -53,6 +53,7 @@ class Publisher:
         lanes: the lanes that this process publishes.
         allowance: a further limit that is asked for at every tick.
         connects_per_second: how fast connections are made, also after they were cut.
+        together: what it waits at, before it begins its schedule, for others that share it.
     """
 
     def __init__(
@@ -67,8 +68,10 @@ class Publisher:
         lanes: Sequence[int] | None = None,
         allowance: Allowance | None = None,
         connects_per_second: float = 2_000.0,
+        together: asyncio.Barrier | None = None,
     ) -> None:
         self._fleet = fleet
+        self._together = together
         self._life = life or Life()
         self._allowance = allowance
         self._schedule = _schedule(
@@ -164,6 +167,8 @@ class Publisher:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._dialler.wait_for_all()
+        if self._together is not None:
+            await self._together.wait()
         self._begin()
         for departure in self._life.departures(self._fleet.seed, self._numbers):
             await self._until(departure.at_seconds)

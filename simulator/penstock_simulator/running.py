@@ -104,13 +104,19 @@ def _beginning() -> str:
     return f"Starting Penstock with {broker} and {database} …"
 
 
+def _rate(plan: Plan) -> str:
+    ramping = plan.ramping
+    most = f"{plan.rate:,.0f}"
+    return most if ramping is None else f"{ramping.from_rate:,.0f} to {most}"
+
+
 def _view(console: Console, stack: Stack, plan: Plan) -> View:
     if not console.is_terminal:
         return LineView(console)
     name, scenario = plan.found
     return TerminalView(
         console,
-        title=f"{name}: {scenario.size:,} devices, {plan.rate:,.0f} messages/s",
+        title=f"{name}: {scenario.size:,} devices, {_rate(plan)} messages/s",
         footer=(
             f"broker    {without_passwords(stack.mqtt_url)}\n"
             f"database  {without_passwords(stack.dsn)}\n"

@@ -12,6 +12,7 @@ from penstock.settings.conversion import to_tree
 from penstock.settings.document import places, read_document
 from penstock.settings.faults import Faults
 from penstock.settings.secret_sources import SecretSources
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.scenario import Group, Scenario
 
 SUFFIX = ".yaml"
@@ -63,6 +64,7 @@ def parse(text: str, source: str) -> Scenario:
     scenario = to_tree(Scenario, root, faults, SecretSources({}))
     if scenario is not None:
         _check_groups(scenario, faults)
+        _check_ramp(scenario.ramp, faults)
     faults.locate(places(root))
     faults.raise_if_any(source)
     assert scenario is not None
@@ -74,6 +76,11 @@ def _folder() -> Path:
     package = Path(__file__).parent
     installed = package / "scenarios"
     return installed if installed.exists() else package.parent / "scenarios"
+
+
+def _check_ramp(ramping: Ramping | None, faults: Faults) -> None:
+    if ramping is not None and not faults.within("ramp") and ramping.fault:
+        faults.add("ramp", ramping.fault)
 
 
 def _check_groups(scenario: Scenario, faults: Faults) -> None:

@@ -14,10 +14,14 @@ from typing import NamedTuple
 import numpy as np
 
 from penstock_simulator.account import Account, Latency, combined
+from penstock_simulator.climb import climb_of
 from penstock_simulator.disturbing import Disturber
 from penstock_simulator.gauges import Gauges, read_gauges
 from penstock_simulator.judge import Judge
+from penstock_simulator.knee import Climb
 from penstock_simulator.ledger import Ledger
+from penstock_simulator.pace import Ramp
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
 from penstock_simulator.sampling import Sampler, Sources
@@ -29,6 +33,8 @@ from penstock_simulator.watching import Frame, View
 
 _FRAME_SECONDS = 0.25
 _QUIET_SECONDS = 0.5
+_VAIN_SECONDS = 5.0
+_VAIN = "The ramp ends here: the daemon was {:,.0f} seconds behind."
 _JUDGING = "All that was sent is acknowledged; from here on the account reads the database."
 
 
@@ -49,10 +55,28 @@ class Plan(NamedTuple):
 
     found: Found
     rate: float
-    """Messages a second of all groups together."""
+    """Messages a second of all groups together; the last ones of a ramp."""
     seconds: float
     """How long; 0 for until a signal."""
     seed: int
+    ramping: Ramping | None = None
+    """Raise the rate step by step; the scenario must be `level` then."""
+
+    @property
+    def ramp(self) -> Ramp | None:
+        """The pace of all groups together, where it is a ramp."""
+        return None if self.ramping is None else self.ramping.pace(self.seconds)
+
+    @property
+    def remark(self) -> str:
+        """What is otherwise than the scenario's story says, in a sentence."""
+        ramping = self.ramping
+        if ramping is None:
+            return ""
+        return (
+            f"Its rate is raised from {ramping.from_rate:,.0f} to {ramping.to_rate:,.0f}"
+            " messages a second, and bursts, births, cuts and disturbances are left out."
+        )
 
 
 class Judged(NamedTuple):
@@ -82,7 +106,7 @@ class ScenarioRun:
         self._loaded = loaded
         self._view = view
         self._publisher = ScenarioPublisher(
-            loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed
+            loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed, ramp=plan.ramp
         )
         self._sampler = Sampler(loaded.sources)
         self._events: list[Event] = []
@@ -137,27 +161,62 @@ class ScenarioRun:
         name, scenario = self._plan.found
         told = Told(
             scenario=name,
-            story=scenario.story,
+            story=f"{scenario.story} {self._plan.remark}".rstrip(),
             command=command,
             seed=self._plan.seed,
             effort=self._publisher.effort,
             events=self._events,
+            climb=self.climb(judged),
         )
         judges = {} if judged is None else judged.judges
         parts = [Part(name, ledger, judges.get(name)) for name, ledger in self.ledgers.items()]
         return record_of(told, parts, self._sampler.samples)
+
+    def climb(self, judged: Judged | None) -> Climb | None:
+        """How the ramp went, if it was one and began."""
+        effort = self._publisher.effort
+        if self._plan.ramping is None or effort is None:
+            return None
+        judges = {} if judged is None else judged.judges
+        sent = [(ledger, judges.get(name)) for name, ledger in self.ledgers.items()]
+        return climb_of(self._plan.ramping, self._plan.seconds, sent, effort)
 
     @property
     def _elapsed_seconds(self) -> float:
         """Since the groups began to publish."""
         return 0.0 if self._began_at is None else time.monotonic() - self._began_at
 
+    @property
+    def _aim(self) -> str:
+        """The rate that a ramp has come to."""
+        ramp = self._plan.ramp
+        if ramp is None:
+            return ""
+        step = np.searchsorted(ramp.starts_seconds, self._elapsed_seconds, side="right") - 1
+        return f"{ramp.rates[min(max(0, int(step)), ramp.steps - 1)]:,.0f}/s"
+
     async def _end_in_time(self, stop: asyncio.Event) -> None:
         await self._publisher.started.wait()
         self._began_at = time.monotonic()
-        if self._plan.seconds:
+        if self._plan.ramp is not None:
+            await self._climb(self._plan.ramp)
+            stop.set()
+        elif self._plan.seconds:
             await asyncio.sleep(self._plan.seconds)
             stop.set()
+
+    async def _climb(self, ramp: Ramp) -> None:
+        """Wait until the ramp is over, or the daemon so far behind that more of it is vain."""
+        readings = self._publisher.readings_per_message
+        for rate, end_seconds in zip(ramp.rates, ramp.starts_seconds[1:], strict=True):
+            await asyncio.sleep(max(0.0, end_seconds - self._elapsed_seconds))
+            gauges = await self._gauges()
+            if gauges is not None:
+                done = gauges.received - gauges.unacknowledged - gauges.spool_rows / readings
+                behind_seconds = (ramp.due_messages(end_seconds) - done) / rate
+                if behind_seconds > _VAIN_SECONDS and end_seconds < ramp.starts_seconds[-1]:
+                    self._note(_VAIN.format(behind_seconds))
+                    return
 
     async def _publish(self, stop: asyncio.Event) -> None:
         """Publish until `stop`, and disturb the stack meanwhile, if it is our own."""
@@ -209,6 +268,7 @@ class ScenarioRun:
                     published=sum(published.values()),
                     gauges=await self._gauges() or Gauges(),
                     groups=published,
+                    aim=self._aim,
                 )
             )
             stack = self._loaded.stack
@@ -219,7 +279,11 @@ class ScenarioRun:
     async def _gauges(self) -> Gauges | None:
         exposition = self._loaded.sources.exposition
         text = None if exposition is None else await asyncio.to_thread(exposition)
-        return None if text is None else read_gauges(text)
+        if text is None:
+            return None
+        gauges = read_gauges(text)
+        # It counts from the devices' clocks, which all but stand still where a ramp is at its foot.
+        return gauges if self._plan.ramp is None else gauges._replace(latency_buckets={})
 
     def _check_daemon(self) -> None:
         stack = self._loaded.stack

@@ -42,6 +42,8 @@ class Frame(NamedTuple):
     gauges: Gauges
     groups: Mapping[str, int] = {}
     """Messages that each group of the fleet published."""
+    aim: str = ""
+    """The rate that is wanted now, where it changes."""
 
 
 class View(Protocol):
@@ -183,7 +185,8 @@ class TerminalView:
         if self._seconds:
             done = min(frame.elapsed_seconds, self._seconds)
             bar = ProgressBar(total=self._seconds, completed=done, width=_BAR_WIDTH)
-            row.add_row(f"[bold]{frame.phase}", bar, f"{elapsed} of {self._seconds:g} s")
+            of = f"{elapsed} of {self._seconds:g} s"
+            row.add_row(f"[bold]{frame.phase}", bar, f"{of}, {frame.aim}" if frame.aim else of)
         else:
             row.add_row(f"[bold]{frame.phase}", elapsed, "[dim]Ctrl-C ends it with the account")
         return row

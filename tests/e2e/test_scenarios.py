@@ -25,6 +25,14 @@ groups:
 disturbances:
   - {stop: database, at_seconds: 1, for_seconds: 1}
 """
+RAMP = """
+story: Ever more.
+duration_seconds: 4
+groups:
+  - {name: sensors, rate: 2, devices: 5, life: {cuts: [{at_seconds: 1, away_seconds: 2}]}}
+  - {name: pumps, rate: 1, type: pump, shape: flat, topic: 'x/{tenant}/{device}', qos: 0}
+ramp: {from_rate: 100, to_rate: 400, steps: 4, within_ms: 20000}
+"""
 
 
 def simulate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -53,6 +61,23 @@ def test_a_scenario_runs_on_a_stack_of_its_own(tmp_path: Path, name: str) -> Non
         assert account["published"] > 0, group["name"]
     # The city's share of abuse is too small to come up within so few messages.
     assert bool(record["account"]["dead_lettered"]) == (name == "noisy-tenant")
+
+
+def test_a_ramp_tells_what_was_kept_up_with(tmp_path: Path) -> None:
+    scenario, path = tmp_path / "ramp.yaml", tmp_path / "run.json"
+    scenario.write_text(RAMP)
+    done = simulate("run", scenario, "--json", path, "--html", tmp_path / "run.html")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = record_in(path)
+    ramp = record["ramp"]
+    assert ramp["until"] == "committed"
+    assert [step["rate"] for step in ramp["steps"]] == [100, 200, 300, 400]
+    for step in ramp["steps"]:
+        assert step["due"] == step["answered"] == pytest.approx(step["rate"], abs=15)
+    # The daemon takes a thousand times as much, so nothing but the machine can keep it from this.
+    assert (ramp["verdict"], ramp["rate"]) == ("end", 400), ramp
+    assert "At least 400 messages a second" in done.stdout
+    assert "At least 400 messages a second" in (tmp_path / "run.html").read_text()
 
 
 @pytest.mark.skipif(DSN_VARIABLE in os.environ, reason="stops the private database")
@@ -106,6 +131,9 @@ def test_scenarios_are_listed_with_their_stories() -> None:
         (("run", "nowhere"), "there is no scenario nowhere"),
         (("run", "factory", "--rate", "0"), "a rate that is not 0"),
         (("run", "factory", "--devices", "3"), "--devices is the scenario's to say"),
+        (("run", "factory", "--ramp", "9"), "9 is no ramp"),
+        (("run", "factory", "--ramp", "1:9", "--rate", "5"), "--rate contradicts --ramp"),
+        (("run", "factory", "--ramp", "1:9", "--duration", "0"), "a duration that is not 0"),
         (("run", "factory", "--dsn", "postgresql://x"), "--dsn needs --url"),
         (("routes", "nowhere"), "there is no scenario nowhere"),
     ],

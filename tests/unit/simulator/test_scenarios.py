@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from penstock.errors import ConfigError
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.scenario import Group, Scenario
 from penstock_simulator.scenario_files import Found, find, parse, shipped
 from tests.support.fleets import TYPES
@@ -109,6 +110,10 @@ groups:
     ("text", "fault"),
     [
         ("", "story: is required"),
+        (
+            f"story: x\nramp: {{from_rate: 9, to_rate: 5}}\ngroups: [{GROUP}]",
+            "ramp: it must rise, from above 0",
+        ),
         ("story: x", "groups: is required"),
         ("story: x\ngroups: []", "groups: expected at least 1, got 0 (line 2)"),
         ("just text", 'expected a section, got "just text" (line 1)'),
@@ -154,3 +159,25 @@ def test_the_manual_lists_what_is_shipped_and_every_key_of_a_group() -> None:
 def test_the_example_of_the_manual_is_a_scenario() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
     assert [group.name for group in parse(example, "example").groups] == ["climate", "pumps"]
+
+
+def test_a_ramp_leaves_out_what_else_would_delay_messages() -> None:
+    storm = find("reconnect-storm").scenario
+    assert [group.life.cuts for group in storm.level.groups] == [(), ()]
+    assert storm.level.rate == storm.rate
+    assert find("noisy-tenant").scenario.level.groups[1].bursts is None
+    assert find("database-outage").scenario.level.disturbances == ()
+
+
+def test_groups_share_a_ramp_as_they_share_the_rate() -> None:
+    ramp = Ramping.parse("100:400").pace(20.0)
+    parts = [ramp.part(0.25), ramp.part(0.75)]
+    due = sum(part.due_messages(7.0) for part in parts)
+    assert due == pytest.approx(ramp.due_messages(7.0))
+    assert parts[0].due_messages(20.0) * 3 == pytest.approx(parts[1].due_messages(20.0))
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:x", "9:5", "0:5", "5:"])
+def test_what_is_no_ramp_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no ramp"):
+        Ramping.parse(text)

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from penstock_simulator.report.page import page_of
-from penstock_simulator.report.record import Record, Workload
+from penstock_simulator.report.record import Event, Record, Workload
 from penstock_simulator.sampling import Samples
-from tests.support.records import ACCOUNT, parsed, record, text_of
+from tests.support.records import ACCOUNT, CLIMB, parsed, record, text_of
 
 
 def shown(record: Record) -> ET.Element:
@@ -135,3 +135,23 @@ def test_what_is_never_acknowledged_is_told(qos: int) -> None:
 
 def test_a_run_that_sent_nothing_has_a_page_too() -> None:
     assert "nothing was sent" in text_of(shown(record(seconds=0, samples=Samples())))
+
+
+def test_a_ramp_shows_its_knee_in_words_and_in_its_charts() -> None:
+    page = shown(record(ramp=CLIMB, workload=Workload(cpu_share=1, late_share=0, limits=True)))
+    assert "The knee is at 2,000 messages a second" in text_of(page)
+    assert "The simulator was a limit" not in text_of(page)
+    for key in ("ramp-rate", "ramp-latency"):
+        assert "knee 2,000/s" in text_of(figure(page, key))
+    assert "3,000/s 2,990/s 2,100/s" in text_of(figure(page, "ramp-rate"))
+    assert "2.5 s" in text_of(figure(page, "ramp-latency"))
+
+
+def test_what_lasted_is_a_band_in_every_chart_over_time() -> None:
+    page = shown(record(events=[Event(1.0, "The broker was stopped.", until_seconds=2.25)]))
+    assert "1 s to 2.2 s The broker was stopped." in text_of(page)
+    for key in ("throughput", "latency", "queue", "cpu"):
+        (band,) = [each for each in figure(page, key).iter("g") if each.get("class") == "band"]
+        assert text_of(band) == "The broker was stopped."
+        (area,) = band.iter("rect")
+        assert float(area.get("width") or 0) > 300
