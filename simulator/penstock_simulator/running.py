@@ -47,10 +47,7 @@ def run_on_own_stack(console: Console, plan: Plan, *, ledger: Path | None = None
     """
     scenario = plan.found.scenario
     scenario.fleets(scale=plan.rate / scenario.rate, seed=plan.seed, start_us=0)
-    if scenario.disturbances and os.environ.get(DSN_VARIABLE):
-        raise StackError(
-            f"this scenario stops its database, but not the one that {DSN_VARIABLE} names"
-        )
+    _check_private(plan)
     console.print(_beginning(), style="dim", soft_wrap=True)
     with running_stack(overrides_of(scenario.routes)) as stack:
         loaded = Loaded(stack.mqtt_url, stack.sources, stack.dsn, stack)
@@ -94,6 +91,17 @@ def _run(plan: Plan, loaded: Loaded, view: View, ledger: Path | None) -> Done:
     finally:
         if ledger is not None:
             save_ledgers(run.ledgers, ledger)
+
+
+def _check_private(plan: Plan) -> None:
+    """Nothing is done to a server that somebody has named."""
+    for disturbance in plan.found.scenario.disturbances:
+        variable = {"broker": MQTT_VARIABLE, "database": DSN_VARIABLE}.get(disturbance.server)
+        if variable is not None and os.environ.get(variable):
+            raise StackError(
+                f"this scenario stops its {disturbance.server}, but not the one that {variable}"
+                " names"
+            )
 
 
 def _beginning() -> str:

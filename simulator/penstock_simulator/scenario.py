@@ -6,13 +6,14 @@ have to have in common is derived from the run's seed here too: their tenants' t
 group's own seed.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
 
 from penstock_simulator.clocks import Clock
 from penstock_simulator.devices import DeviceType
+from penstock_simulator.disturbance import Disturbance
 from penstock_simulator.fleet import TELEMETRY, AbuseWeights, Count, Fleet, Shape
 from penstock_simulator.identity import key_of
 from penstock_simulator.life import Life, Seconds
@@ -143,14 +144,6 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             burst_seconds=self.bursts.burst_seconds,
             period_seconds=self.bursts.period_seconds,
         )
-
-
-class Disturbance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Something that is done to a private stack while the groups publish."""
-
-    stop: Literal["database"]
-    at_seconds: Seconds
-    for_seconds: Span
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ everything, and until what it acknowledged has arrived or does not come any more
 import asyncio
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,6 +109,12 @@ class ScenarioRun:
             loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed, ramp=plan.ramp
         )
         self._sampler = Sampler(loaded.sources)
+        planned = plan.found.scenario.disturbances
+        self._disturber = (
+            Disturber(loaded.stack, planned, began=self._begin_event)
+            if loaded.stack is not None and planned
+            else None
+        )
         self._events: list[Event] = []
         self._began_at: float | None = None
 
@@ -188,7 +194,9 @@ class ScenarioRun:
 
     @property
     def _aim(self) -> str:
-        """The rate that a ramp has come to."""
+        """The rate that a ramp has come to, or what is away."""
+        if self._disturber is not None and self._disturber.away is not None:
+            return f"{self._disturber.away} away"
         ramp = self._plan.ramp
         if ramp is None:
             return ""
@@ -229,10 +237,8 @@ class ScenarioRun:
             await asyncio.gather(disturbing, return_exceptions=True)
 
     async def _disturb(self, stop: asyncio.Event) -> None:
-        planned = self._plan.found.scenario.disturbances
-        if self._loaded.stack is not None and planned:
-            disturber = Disturber(self._loaded.stack, planned, note=self._note)
-            await disturber.run(self._publisher.started, stop)
+        if self._disturber is not None:
+            await self._disturber.run(self._publisher.started, stop)
 
     async def _judge(self) -> Judged | None:
         if self._loaded.dsn is None:
@@ -271,8 +277,7 @@ class ScenarioRun:
                     aim=self._aim,
                 )
             )
-            stack = self._loaded.stack
-            if stack is not None and not stack.daemon.running:
+            if self._daemon_fell():
                 stop.set()
             await asyncio.sleep(_FRAME_SECONDS)
 
@@ -287,8 +292,24 @@ class ScenarioRun:
 
     def _check_daemon(self) -> None:
         stack = self._loaded.stack
-        if stack is not None and not stack.daemon.running:
+        if stack is not None and self._daemon_fell():
             raise StackError(f"the daemon ended by itself:\n{stack.daemon.log_tail()}")
+
+    def _daemon_fell(self) -> bool:
+        """Whether the daemon of our own has ended, and not by our doing."""
+        stack, disturber = self._loaded.stack, self._disturber
+        if stack is None or (disturber is not None and disturber.away == "daemon"):
+            return False
+        return not stack.daemon.running
+
+    def _begin_event(self, text: str) -> Callable[[], None]:
+        """Note that something begins, and return what notes its end."""
+        at_seconds = self._sampler.elapsed_seconds
+
+        def end() -> None:
+            self._events.append(Event(at_seconds, text, self._sampler.elapsed_seconds))
+
+        return end
 
     def _note(self, text: str) -> None:
         self._events.append(Event(self._sampler.elapsed_seconds, text))

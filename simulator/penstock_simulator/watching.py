@@ -21,7 +21,7 @@ _FIGURES_WIDTH = 42
 _LETTERS_WIDTH = 30
 _GAP_WIDTH = 2
 _PHASE_WIDTH = 10
-_BAR_WIDTH = 36
+_BAR_WIDTH = 30
 _REASON_LINES = 12
 """As many as the reasons that the simulated fleet gives."""
 _LEAST_SPARK_WIDTH = 10
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
     groups: Mapping[str, int] = {}
     """Messages that each group of the fleet published."""
     aim: str = ""
-    """The rate that is wanted now, where it changes."""
+    """The rate that is wanted now, where it changes, or what is away."""
 
 
 class View(Protocol):
@@ -71,7 +71,8 @@ def rates_between(before: Frame, after: Frame) -> Rates:
     p50, p99 = (latency_between(before.gauges, after.gauges, share) for share in (0.5, 0.99))
     return Rates(
         published=(after.published - before.published) / seconds,
-        stored=(after.gauges.stored - before.gauges.stored) / seconds,
+        # A daemon that was started again counts from 0.
+        stored=max(0, after.gauges.stored - before.gauges.stored) / seconds,
         p50_ms=None if p50 is None else p50 * 1_000,
         p99_ms=None if p99 is None else p99 * 1_000,
     )

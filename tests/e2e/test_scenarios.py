@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from penstock.sandbox.endpoints import DSN_VARIABLE
+from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from tests.support.daemon_process import DaemonProcess
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
@@ -24,6 +24,15 @@ groups:
   - {name: pumps, rate: 100, type: pump, shape: flat, topic: 'x/{tenant}/{device}', qos: 0}
 disturbances:
   - {stop: database, at_seconds: 1, for_seconds: 1}
+"""
+AWAY = """
+story: The broker is away for half a second, and the daemon is killed.
+duration_seconds: 10
+groups:
+  - {name: sensors, rate: 250, devices: 20, connections: 5}
+disturbances:
+  - {stop: broker, at_seconds: 0.5, for_seconds: 0.5}
+  - {kill: daemon, at_seconds: 2.5, for_seconds: 0.5}
 """
 RAMP = """
 story: Ever more.
@@ -88,10 +97,25 @@ def test_what_is_done_to_the_stack_is_done_and_survived(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     record = record_in(path)
     told = [event["text"] for event in record["events"]]
-    assert told[:2] == ["The database is stopped.", "The database is back."]
+    assert told[0] == "The database was stopped."
+    assert record["events"][0]["until_seconds"] - record["events"][0]["at_seconds"] > 0.9
     # At QoS 0 nothing is expected, but nothing stands between broker and daemon here.
     assert record["groups"][1]["account"]["stored_readings"] > 0
     assert record["latencies"]["committed"]["max"] > 900
+
+
+@pytest.mark.skipif(MQTT_VARIABLE in os.environ, reason="stops the private broker")
+def test_broker_and_daemon_may_be_away_too(tmp_path: Path) -> None:
+    scenario, path = tmp_path / "away.yaml", tmp_path / "run.json"
+    scenario.write_text(AWAY)
+    done = simulate("run", scenario, "--json", path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = record_in(path)
+    told = [event["text"] for event in record["events"]]
+    assert told[:2] == ["The broker was stopped.", "The daemon was killed."]
+    account = record["account"]
+    assert account["acknowledged"] == account["published"] > 2_000
+    assert account["stored_readings"] == account["expected_readings"]
 
 
 def test_a_scenario_loads_a_broker_that_is_there(

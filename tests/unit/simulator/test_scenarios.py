@@ -17,6 +17,9 @@ NAMES = {
     *("reconnect-storm", "database-outage", "noisy-tenant", "soak"),
 }
 ENDLESS = "{factor: 2, burst_seconds: 2, period_seconds: 1}"
+KILL_BROKER = "{kill: broker, at_seconds: 1, for_seconds: 1}"
+STOP_DAEMON = "{stop: daemon, at_seconds: 1, for_seconds: 5}"
+STOP_BROKER = "{stop: broker, at_seconds: 5, for_seconds: 1}"
 MANUAL = Path(__file__).parents[3] / "docs" / "simulator.md"
 GROUP = "{name: a, rate: 10, devices: 4}"
 
@@ -116,6 +119,18 @@ groups:
         ),
         ("story: x", "groups: is required"),
         ("story: x\ngroups: []", "groups: expected at least 1, got 0 (line 2)"),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{{at_seconds: 1, for_seconds: 1}}]",
+            "disturbances[0]: say what to stop or what to kill",
+        ),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{KILL_BROKER}]",
+            "disturbances[0].kill: expected one of daemon, database or null",
+        ),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{STOP_DAEMON}, {STOP_BROKER}]",
+            "disturbances[1]: begins before the one before it is over",
+        ),
         ("just text", 'expected a section, got "just text" (line 1)'),
         (f"story: x\ngroups: [{GROUP}, {GROUP}]", "groups[1].name: there is a group a before it"),
         ("story: x\ngroups: [{name: A/B, rate: 1}]", "groups[0].name: expected small letters"),
@@ -157,8 +172,10 @@ def test_the_manual_lists_what_is_shipped_and_every_key_of_a_group() -> None:
 
 
 def test_the_example_of_the_manual_is_a_scenario() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
-    assert [group.name for group in parse(example, "example").groups] == ["climate", "pumps"]
+    example, more = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
+    scenario = parse(example + more, "example")
+    assert [group.name for group in scenario.groups] == ["climate", "pumps"]
+    assert [each.server for each in scenario.disturbances] == ["broker", "daemon", "database"]
 
 
 def test_a_ramp_leaves_out_what_else_would_delay_messages() -> None:
