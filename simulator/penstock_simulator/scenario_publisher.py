@@ -80,6 +80,11 @@ class ScenarioPublisher:
         return sum(publisher.reconnects for publisher in self._publishers.values())
 
     @property
+    def connected(self) -> int:
+        """Connections that the broker has let in and that are not away."""
+        return sum(publisher.connected for publisher in self._publishers.values())
+
+    @property
     def ledgers(self) -> Mapping[str, Ledger]:
         """What each group sent so far; see `Publisher.ledger`."""
         return {name: publisher.ledger for name, publisher in self._publishers.items()}

@@ -108,7 +108,7 @@ class ScenarioRun:
         self._publisher = ScenarioPublisher(
             loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed, ramp=plan.ramp
         )
-        self._sampler = Sampler(loaded.sources)
+        self._sampler = Sampler(loaded.sources, connections=lambda: self._publisher.connected)
         planned = plan.found.scenario.disturbances
         self._disturber = (
             Disturber(loaded.stack, planned, began=self._begin_event)

@@ -6,11 +6,12 @@ It follows the reader's choice of light or dark, fits a telephone, and prints on
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
+from penstock_simulator.effort import MOST_CPU_SHARE
 from penstock_simulator.knee import Verdict, told
 from penstock_simulator.report import figures, plots, tables
 from penstock_simulator.report.charts import Chart, drawn
 from penstock_simulator.report.markup import Markup, element
-from penstock_simulator.report.record import Event, Record
+from penstock_simulator.report.record import Event, Record, Workload
 from penstock_simulator.sampling import Column
 from penstock_simulator.statement import LABELS
 
@@ -60,6 +61,7 @@ def _main(record: Record) -> list[Markup]:
         ),
         *_ramp(record),
         _charts("Throughput", plots.throughput(record)),
+        _charts("Connections", plots.connections(record)),
         _charts("Latency", plots.latency(record), _card(tables.latencies(record))),
         _charts("Queue and spool", plots.depth(record), *_depth_note(record)),
         _charts("Processor and memory", plots.resources(record)),
@@ -82,9 +84,9 @@ def _verdict(record: Record) -> Markup:
         "good",
         "✓",
         "Every reading is accounted for",
-        f"{account.expected_readings:,} readings acknowledged, {account.stored_readings:,} stored,"
-        f" {letters:,} messages dead-lettered for the right reason. Nothing lost, doubled, altered"
-        " or invented.",
+        f"{account.expected_readings:,} readings acknowledged, {account.stored_readings:,} stored"
+        + (f", {letters:,} messages dead-lettered for the right reason" if letters else "")
+        + ". Nothing lost, doubled, altered or invented.",
     )
 
 
@@ -98,10 +100,16 @@ def _warnings(record: Record) -> list[Markup]:
             "!",
             "The simulator was a limit of this run",
             f"It used {figures.cores(work.cpu_share)} of a core and was late for"
-            f" {figures.percentile(work.late_share)} of the time: the figures say as much about it"
-            " as about what it loaded.",
+            f" {figures.percentile(work.late_share)} of the time{_blamed(work)}: the figures say as"
+            " much about that as about what it loaded.",
         )
     ]
+
+
+def _blamed(work: Workload) -> str:
+    """Whose fault it is that it was late, when the simulator had time enough."""
+    busy = work.cpu_share > MOST_CPU_SHARE / 2
+    return "" if busy else ", so the machine was busy with something else"
 
 
 def _banner(tone: str, sign: str, text: str, detail: str) -> Markup:

@@ -155,3 +155,16 @@ def test_what_lasted_is_a_band_in_every_chart_over_time() -> None:
         assert text_of(band) == "The broker was stopped."
         (area,) = band.iter("rect")
         assert float(area.get("width") or 0) > 300
+
+
+def test_connections_are_shown_where_they_come_and_go() -> None:
+    kept = Samples(at_seconds=[1, 2, 4], connections=[50, 50, 0])  # it disconnects in the end
+    assert "connections" not in {each.get("id") for each in shown(record(samples=kept)).iter()}
+    cut = Samples(at_seconds=[1, 2, 4], connections=[50, 20, 0])
+    assert "2 s 20" in text_of(figure(shown(record(samples=cut)), "connections"))
+
+
+def test_a_machine_that_was_busy_is_told_from_a_simulator_that_was() -> None:
+    for cpu, told in ((0.2, True), (0.97, False)):
+        work = Workload(cpu_share=cpu, late_share=0.05, limits=True)
+        assert ("something else" in text_of(shown(record(workload=work)))) == told
