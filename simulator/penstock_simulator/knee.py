@@ -184,6 +184,8 @@ def _effort(
     start, stop = span
     # By the middle of each second, so that none counts for two steps.
     inside = [second for second in seconds if start <= second.at_seconds - 0.5 < stop]
+    # A step may be shorter than a second.
+    inside = inside or [each for each in seconds if each.at_seconds > (start + stop) / 2][:1]
     if not inside:
         return None, False
     cpu = sum(second.cpu_share for second in inside) / len(inside)

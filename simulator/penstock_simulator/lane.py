@@ -12,8 +12,10 @@ from penstock_simulator.fleet import Fleet, Numbers
 from penstock_simulator.ledger import ACKNOWLEDGED, REFUSED, WAITING, LaneLedger
 from penstock_simulator.packets import PACKET_IDS, Block, LaneEncoder
 
-MOST_BLOCK_SLOTS = 1_024
+_MOST_BLOCK_SLOTS = 1_024
+_MOST_BLOCK_BYTES = 1_048_576
 
+_LEAST_BLOCK_SLOTS = 4
 _REPEAT_SLOTS = 256
 
 
@@ -23,16 +25,20 @@ class Lane:
     Args:
         fleet: what is published.
         number: which lane of it.
-        block_slots: how many packets at least are encoded at a time.
+        block_bytes: how much is encoded at a time, about, be it due or not.
     """
 
-    def __init__(self, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> None:
+    def __init__(self, fleet: Fleet, number: int, *, block_bytes: int = _MOST_BLOCK_BYTES) -> None:
         self.number = number
         self.ledger = LaneLedger()
         self.refused = 0
         """Messages that the broker answered with a reason of failure."""
         self._encoder = LaneEncoder(fleet, number)
-        self._block_slots = block_slots
+        packet_bytes = self._encoder.packet_bytes
+        self._most_slots = min(_MOST_BLOCK_SLOTS, max(1, _MOST_BLOCK_BYTES // packet_bytes))
+        self._least_slots = min(
+            self._most_slots, max(_LEAST_BLOCK_SLOTS, block_bytes // packet_bytes)
+        )
         self._at_least_once = fleet.qos > 0
         self._window = PACKET_IDS
         self._cursor = 0
@@ -68,7 +74,7 @@ class Lane:
 
     def block_size(self, count: int) -> int:
         """How many slots to encode at once when `count` are due."""
-        return max(self._block_slots, min(count, MOST_BLOCK_SLOTS))
+        return max(self._least_slots, min(count, self._most_slots))
 
     def stock(self, block: Block) -> None:
         """Hand over the next new packets, encoded elsewhere; they begin at slot `sent`."""

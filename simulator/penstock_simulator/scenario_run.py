@@ -274,7 +274,7 @@ class ScenarioRun:
                     published=sum(published.values()),
                     gauges=await self._gauges() or Gauges(),
                     groups=published,
-                    aim=self._aim,
+                    aim="" if stop.is_set() else self._aim,
                 )
             )
             if self._daemon_fell():

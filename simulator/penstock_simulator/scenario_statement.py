@@ -27,13 +27,13 @@ def print_climb(console: Console, climb: Climb) -> None:
     """Print each step of a ramp, and what it has shown."""
     table = _table("offered/s", f"{climb.until}/s", "p50 ms", "p99 ms", "simulator", "kept up")
     for step in climb.steps:
-        cpu = "-" if step.simulator_cpu is None else f"{step.simulator_cpu:.0%}"
+        cpu = "-" if step.simulator_cpu is None else f"{step.simulator_cpu:.0%} of a core"
         table.add_row(
             f"{step.rate:,.0f}",
             f"{step.answered_per_second:,.0f}",
             _milliseconds(step.p50_ms),
             _milliseconds(step.p99_ms),
-            f"[yellow]{cpu}, the limit" if step.simulator_limits else f"{cpu} of a core",
+            f"[yellow]{cpu}, the limit" if step.simulator_limits else cpu,
             "[green]yes" if step.kept_up else "[red]no",
         )
     console.print()

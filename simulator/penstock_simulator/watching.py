@@ -186,7 +186,8 @@ class TerminalView:
         if self._seconds:
             done = min(frame.elapsed_seconds, self._seconds)
             bar = ProgressBar(total=self._seconds, completed=done, width=_BAR_WIDTH)
-            of = f"{elapsed} of {self._seconds:g} s"
+            over = frame.elapsed_seconds > self._seconds
+            of = elapsed if over else f"{elapsed} of {self._seconds:g} s"
             row.add_row(f"[bold]{frame.phase}", bar, f"{of}, {frame.aim}" if frame.aim else of)
         else:
             row.add_row(f"[bold]{frame.phase}", elapsed, "[dim]Ctrl-C ends it with the account")
@@ -222,7 +223,7 @@ class TerminalView:
             return []
         before = self._frames[max(0, len(self._frames) - 1 - _RECENT_FRAMES)]
         seconds = max(frame.elapsed_seconds - before.elapsed_seconds, 1e-9)
-        return [
+        return [("", "", "")] + [
             (
                 f"[dim]{name}",
                 f"[cyan]{(count - before.groups.get(name, 0)) / seconds:,.0f}",
