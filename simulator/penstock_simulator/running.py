@@ -11,12 +11,15 @@ from rich.console import Console
 
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock_simulator.fetching import fetched
+from penstock_simulator.judged import Judged
+from penstock_simulator.picture import TerminalView
 from penstock_simulator.report.machine import without_passwords
 from penstock_simulator.sampling import Sources
 from penstock_simulator.scenario_ledgers import save_ledgers
-from penstock_simulator.scenario_run import Judged, Loaded, Plan, ScenarioRun
+from penstock_simulator.scenario_plan import Loaded, Plan
+from penstock_simulator.scenario_run import ScenarioRun
 from penstock_simulator.stack import Stack, StackError, running_stack
-from penstock_simulator.watching import LineView, PublishingView, TerminalView, View
+from penstock_simulator.watching import LineView, PublishingView, View
 
 
 class Done(NamedTuple):

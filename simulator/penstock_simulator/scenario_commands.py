@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.padding import Padding
 
 from penstock_simulator.account import Account
+from penstock_simulator.judged import Judged
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.oracle import examine
 from penstock_simulator.ramping import Ramping
 from penstock_simulator.report.files import Files
 from penstock_simulator.running import Elsewhere, run_elsewhere, run_on_own_stack
 from penstock_simulator.scenario_files import Found, find, shipped
-from penstock_simulator.scenario_run import Judged, Plan
+from penstock_simulator.scenario_plan import Plan
 from penstock_simulator.scenario_statement import print_accounts, print_climb
 
 _INDENT = 2

@@ -9,26 +9,23 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from penstock_simulator.account import Account, Latency, combined
 from penstock_simulator.climb import climb_of
 from penstock_simulator.disturbing import Disturber
 from penstock_simulator.gauges import Gauges, read_gauges
-from penstock_simulator.judge import Judge
+from penstock_simulator.judged import Judged
 from penstock_simulator.knee import Climb
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.pace import Ramp
-from penstock_simulator.ramping import Ramping
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
-from penstock_simulator.sampling import Sampler, Sources
-from penstock_simulator.scenario_files import Found
+from penstock_simulator.sampling import Sampler
+from penstock_simulator.scenario_plan import Loaded, Plan
 from penstock_simulator.scenario_publisher import ScenarioPublisher
 from penstock_simulator.settling import PATIENCE_SECONDS, settled
-from penstock_simulator.stack import Stack, StackError
+from penstock_simulator.stack import StackError
 from penstock_simulator.watching import Frame, View
 
 _FRAME_SECONDS = 0.25
@@ -36,66 +33,6 @@ _QUIET_SECONDS = 0.5
 _VAIN_SECONDS = 5.0
 _VAIN = "The ramp ends here: the daemon was {:,.0f} seconds behind."
 _JUDGING = "All that was sent is acknowledged; from here on the account reads the database."
-
-
-class Loaded(NamedTuple):
-    """What is loaded, as far as it is known."""
-
-    url: str
-    """The broker's."""
-    sources: Sources
-    dsn: str | None = None
-    """The database to judge."""
-    stack: Stack | None = None
-    """All of it, when it is our own."""
-
-
-class Plan(NamedTuple):
-    """What to publish."""
-
-    found: Found
-    rate: float
-    """Messages a second of all groups together; the last ones of a ramp."""
-    seconds: float
-    """How long; 0 for until a signal."""
-    seed: int
-    ramping: Ramping | None = None
-    """Raise the rate step by step; the scenario must be `level` then."""
-
-    @property
-    def ramp(self) -> Ramp | None:
-        """The pace of all groups together, where it is a ramp."""
-        return None if self.ramping is None else self.ramping.pace(self.seconds)
-
-    @property
-    def remark(self) -> str:
-        """What is otherwise than the scenario's story says, in a sentence."""
-        ramping = self.ramping
-        if ramping is None:
-            return ""
-        return (
-            f"Its rate is raised from {ramping.from_rate:,.0f} to {ramping.to_rate:,.0f}"
-            " messages a second, and bursts, births, cuts and disturbances are left out."
-        )
-
-
-class Judged(NamedTuple):
-    """What was found in the database."""
-
-    judges: Mapping[str, Judge]
-    """By group."""
-    accounts: Mapping[str, Account]
-
-    @classmethod
-    def of(cls, judges: Mapping[str, Judge]) -> "Judged":
-        """The verdicts of judges that have been fed."""
-        return cls(judges, {name: judge.account() for name, judge in judges.items()})
-
-    @property
-    def account(self) -> Account:
-        """Of all groups together."""
-        waits_us = np.concatenate([judge.waits() for judge in self.judges.values()])
-        return combined(list(self.accounts.values()), Latency.of(waits_us))
 
 
 class ScenarioRun:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from penstock_simulator.effort import MOST_CPU_SHARE
 from penstock_simulator.knee import Verdict, told
-from penstock_simulator.report import figures, plots, tables
+from penstock_simulator.report import figures, plots, ramp_plots, tables
 from penstock_simulator.report.charts import Chart, drawn
 from penstock_simulator.report.markup import Markup, element
 from penstock_simulator.report.record import Event, Record, Workload
@@ -174,7 +174,7 @@ def _ramp(record: Record) -> list[Markup]:
     if climb is None:
         return []
     said = _banner(_TONES[climb.verdict], "↗", *told(climb))
-    charts = element("div", *(drawn(chart) for chart in plots.ramp(climb)), class_="charts")
+    charts = element("div", *(drawn(chart) for chart in ramp_plots.ramp(climb)), class_="charts")
     return [element("section", element("h2", "Ramp"), said, charts)]
 
 

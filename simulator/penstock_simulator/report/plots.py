@@ -1,15 +1,10 @@
 """The charts of a record. Those over time share one x axis, so they can be compared by eye."""
 
-from collections.abc import Sequence
-
-from penstock_simulator.knee import Climb, told
 from penstock_simulator.report import figures, scales
-from penstock_simulator.report.charts import Chart, Line, Mark
+from penstock_simulator.report.charts import Chart, Line
 from penstock_simulator.report.courses import (
     Course,
-    ScaleOf,
     latency_scale,
-    linear_scale,
     memory_scale,
     over_time,
     values,
@@ -18,42 +13,7 @@ from penstock_simulator.report.record import Record
 from penstock_simulator.report.thinning import mean
 from penstock_simulator.sampling import Column
 
-_TONES = {"committed": "database", "acknowledged": "broker"}
 _NEVER_ACKNOWLEDGED = ", and those of QoS 0 are never acknowledged."
-
-
-def ramp(climb: Climb) -> list[Chart]:
-    """What became of each rate that was offered, and what it cost the simulator."""
-    steps = climb.steps
-    if not steps:
-        return []
-    due = Line("due", "simulator", [step.due_per_second for step in steps], "broad")
-    answered = [step.answered_per_second for step in steps]
-    rates = _over_offered(
-        climb,
-        key="ramp-rate",
-        title=f"Due and {climb.until}",
-        note="Messages a second, while each step of the ramp lasted."
-        + (" Malformed ones are in neither line." if climb.until == "committed" else ""),
-        lines=[due, Line(climb.until, _TONES[climb.until], answered)],
-        written=figures.per_second,
-        scale=linear_scale,
-    )
-    waits = _over_offered(
-        climb,
-        key="ramp-latency",
-        title=f"Latency until {climb.until}",
-        note="Of the messages that were due in each step, from when they were due. Up to"
-        f" {figures.milliseconds(climb.within_ms)} count as kept up.",
-        lines=[
-            Line("p50", _TONES[climb.until], [step.p50_ms for step in steps], "faint"),
-            Line("p99", _TONES[climb.until], [step.p99_ms for step in steps]),
-            Line("bound of p99", "simulator", [climb.within_ms] * len(steps), "faint"),
-        ],
-        written=figures.milliseconds,
-        scale=latency_scale,
-    )
-    return [rates, waits]
 
 
 def throughput(record: Record) -> list[Chart]:
@@ -203,37 +163,6 @@ def resources(record: Record) -> list[Chart]:
             reduce=max,
             scale=memory_scale,
         ),
-    )
-
-
-def _over_offered(
-    climb: Climb,
-    *,
-    key: str,
-    title: str,
-    note: str,
-    lines: Sequence[Line],
-    written: figures.Written,
-    scale: ScaleOf,
-) -> Chart:
-    offered = [step.rate for step in climb.steps]
-    known = values([line.values for line in lines])
-    marks = []
-    if climb.rate is not None:
-        name = "knee" if climb.verdict == "knee" else "at least"
-        marks.append(Mark(climb.rate, told(climb).headline, label=f"{name} {climb.rate:,.0f}/s"))
-    return Chart(
-        key=key,
-        title=title,
-        note=note,
-        x_name="offered",
-        xs=offered,
-        x_scale=scales.until(offered[-1], figures.short_per_second, steps=()),
-        x_written=figures.per_second,
-        y_scale=scale(known, figures.shortened(written)),
-        y_written=written,
-        lines=lines,
-        marks=marks,
     )
 
 
