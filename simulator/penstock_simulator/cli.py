@@ -22,7 +22,7 @@ from rich.console import Console
 from penstock_simulator.account import Account
 from penstock_simulator.capture.commands import inspect, record, replay
 from penstock_simulator.cli_endings import BROKEN, UNDONE, told_errors
-from penstock_simulator.cli_options import MetricsUrl, Page, RecordFile, Report, Seed
+from penstock_simulator.cli_options import MetricsUrl, Page, RampTo, RecordFile, Report, Seed
 from penstock_simulator.demo import demonstrate
 from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
@@ -90,6 +90,7 @@ def run(
             help="Messages/s in all; 0 is unlimited, without a scenario.",
         ),
     ] = None,
+    ramp: RampTo = None,
     duration: Annotated[
         float | None,
         typer.Option(
@@ -120,12 +121,15 @@ def run(
     """
     if scenario is not None:
         _refuse(context, _OF_A_PLAIN_FLEET, "is the scenario's to say")
-        wishes = Wishes(rate, duration, seed, ledger, _command(), Files(record, page))
+        if ramp is not None:
+            _refuse(context, ("rate",), "contradicts --ramp")
+        wishes = Wishes(rate, ramp, duration, seed, ledger, _command(), Files(record, page))
         elsewhere = None if url is None else Elsewhere(url, dsn, daemon)
         if elsewhere is None:
             _refuse(context, ("dsn", "daemon"), "needs --url")
         with told_errors(program.info.name):
             _end(play(Console(), scenario, wishes, elsewhere))
+    _refuse(context, ("ramp",), "needs a scenario")
     if url is None:
         raise typer.BadParameter("give --url, or a scenario, which brings a broker of its own")
     rate = _RATE if rate is None else rate

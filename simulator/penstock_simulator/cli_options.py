@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from penstock_simulator.fetching import fetched
+from penstock_simulator.ramping import Ramping
 
 
 def _writable(report: Path | None) -> Path | None:
@@ -30,6 +31,22 @@ def _with_metrics(url: str | None) -> str | None:
     return url
 
 
+def _ramping(text: str) -> Ramping:
+    try:
+        return Ramping.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+RampTo = Annotated[
+    Ramping | None,
+    typer.Option(
+        "--ramp",
+        metavar="FROM:TO",
+        parser=_ramping,
+        help="Raise a scenario's rate from one to the other, and say what was kept up with.",
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option(min=0, max=0xFFFFFFFF, help="Names and values follow from it; random without it."),

@@ -9,7 +9,7 @@ from penstock_simulator.account import Account
 from penstock_simulator.report.files import Files
 from penstock_simulator.running import run_on_own_stack
 from penstock_simulator.scenario_files import find
-from penstock_simulator.scenario_run import Plan
+from penstock_simulator.scenario_plan import Plan
 from penstock_simulator.statement import print_account
 
 

@@ -1,13 +1,14 @@
 """Does to a private stack what a scenario says, and undoes it.
 
-Whatever ends the run: a server that was stopped here is started again before anything else.
+Whatever ends the run: a server that was stopped or killed here is started again before anything
+else.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from penstock_simulator.scenario import Disturbance
+from penstock_simulator.disturbance import Disturbance, Server
 from penstock_simulator.stack import Stack, StackError
 
 
@@ -16,23 +17,29 @@ class Disturber:
 
     Args:
         stack: what is disturbed.
-        planned: what is done to it.
-        note: told what was done, as it is done.
+        planned: what is done to it, in the order of time.
+        began: told that something begins, in words; what it returns is called when that is over.
     """
 
     def __init__(
-        self, stack: Stack, planned: Sequence[Disturbance], *, note: Callable[[str], None]
+        self,
+        stack: Stack,
+        planned: Sequence[Disturbance],
+        *,
+        began: Callable[[str], Callable[[], None]],
     ) -> None:
         self._stack = stack
-        self._planned = sorted(planned, key=lambda disturbance: disturbance.at_seconds)
-        self._note = note
+        self._planned = planned
+        self._began = began
+        self.away: Server | None = None
+        """What does not run now, by our doing."""
 
     async def run(self, started: asyncio.Event, stop: asyncio.Event) -> None:
         """Do it all, counting from `started`; once `stop` is set, undo it and begin nothing.
 
         Raises:
-            StackError: the database is not a private one.
-            SandboxError: a server did not start again.
+            StackError: a server is not a private one.
+            SandboxError: a server did not end or start again.
         """
         await _either(started, stop)
         loop = asyncio.get_running_loop()
@@ -41,19 +48,23 @@ class Disturber:
             await _passed(stop, began_at + disturbance.at_seconds - loop.time())
             if stop.is_set():
                 return
-            await self._stop_database(disturbance.for_seconds, stop)
+            await self._carry_out(disturbance, stop)
 
-    async def _stop_database(self, seconds: float, stop: asyncio.Event) -> None:
-        database = self._stack.database
-        if database is None:
-            raise StackError("the database is not a private one: it cannot be stopped")
-        self._note("The database is stopped.")
+    async def _carry_out(self, disturbance: Disturbance, stop: asyncio.Event) -> None:
+        name = disturbance.server
+        server = self._stack.server(name)
+        if server is None:
+            raise StackError(f"the {name} is not a private one: nothing can be done to it")
+        killed = disturbance.kill is not None
+        over = self._began(f"The {name} was {'killed' if killed else 'stopped'}.")
+        self.away = name
         try:
-            await asyncio.to_thread(database.stop)
-            await _passed(stop, seconds)
+            await asyncio.to_thread(server.kill if killed else server.stop)
+            await _passed(stop, disturbance.for_seconds)
         finally:
-            await asyncio.to_thread(database.start)
-        self._note("The database is back.")
+            await asyncio.to_thread(server.start)
+            self.away = None
+            over()
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event) -> None:

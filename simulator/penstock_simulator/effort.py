@@ -56,12 +56,12 @@ class Effort:
     @property
     def cpu_share(self) -> float:
         """Share of one core that the process used, over all of the run up to the last look."""
-        return (self._looked_cpu - self._began_cpu) / max(self._elapsed, 1e-9)
+        return (self._looked_cpu - self._began_cpu) / max(self.elapsed_seconds, 1e-9)
 
     @property
     def late_share(self) -> float:
         """Share of the run that passed in gaps in which the schedule was not looked at."""
-        return self._late / max(self._elapsed, 1e-9)
+        return self._late / max(self.elapsed_seconds, 1e-9)
 
     @property
     def limits(self) -> bool:
@@ -69,7 +69,8 @@ class Effort:
         return self.cpu_share > MOST_CPU_SHARE or self.late_share > MOST_LATE_SHARE
 
     @property
-    def _elapsed(self) -> float:
+    def elapsed_seconds(self) -> float:
+        """From the beginning to the last look."""
         return self._looked_at - self._began_at
 
     def _end_second(self, now: float) -> None:

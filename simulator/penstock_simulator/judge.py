@@ -89,6 +89,10 @@ class Judge:
         stored = self._committed_us > 0
         return self._census.due_us()[stored], self._committed_us[stored]
 
+    def fates(self) -> tuple[Numbers, Numbers]:
+        """When each message was due, and when it was committed; 0 where that is not known."""
+        return self._census.due_us(), self._committed_us
+
     def waits(self, since_us: int = 0, until_us: int = LATEST_US) -> Numbers:
         """From due to committed in µs, for stored messages that were due in a span of time."""
         due_us = self._census.due_us()

@@ -14,13 +14,20 @@ from penstock_simulator.fleet import Fleet, Numbers
 from penstock_simulator.ledger import ACKNOWLEDGED, REFUSED, WAITING, LaneLedger
 from penstock_simulator.packets import PACKET_IDS, Block, LaneEncoder
 
-MOST_BLOCK_SLOTS = 1_024
+_MOST_BLOCK_SLOTS = 1_024
+_MOST_BLOCK_BYTES = 1_048_576
 
+_LEAST_BLOCK_SLOTS = 4
 _REPEAT_SLOTS = 256
 
 
 class Encoder(Protocol):
     """Makes the packets of a lane; those of a slot are the same each time, apart from DUP."""
+
+    @property
+    def packet_bytes(self) -> int:
+        """Length of a packet, or about the mean."""
+        ...
 
     def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
         """The packets of slots `first` to `stop`, at least the first of them.
@@ -37,18 +44,22 @@ class Lane:
         encoder: what is published.
         number: which lane it is of all.
         qos: of all its messages.
-        block_slots: how many packets at least are encoded at a time.
+        block_bytes: how much is encoded at a time, about, be it due or not.
     """
 
     def __init__(
-        self, encoder: Encoder, number: int, *, qos: int, block_slots: int = MOST_BLOCK_SLOTS
+        self, encoder: Encoder, number: int, *, qos: int, block_bytes: int = _MOST_BLOCK_BYTES
     ) -> None:
         self.number = number
         self.ledger = LaneLedger()
         self.refused = 0
         """Messages that the broker answered with a reason of failure."""
         self._encoder = encoder
-        self._block_slots = block_slots
+        packet_bytes = encoder.packet_bytes
+        self._most_slots = min(_MOST_BLOCK_SLOTS, max(1, _MOST_BLOCK_BYTES // packet_bytes))
+        self._least_slots = min(
+            self._most_slots, max(_LEAST_BLOCK_SLOTS, block_bytes // packet_bytes)
+        )
         self._at_least_once = qos > 0
         self._window = PACKET_IDS
         self._cursor = 0
@@ -56,10 +67,10 @@ class Lane:
         self._block: Block | None = None
 
     @classmethod
-    def of(cls, fleet: Fleet, number: int, *, block_slots: int = MOST_BLOCK_SLOTS) -> "Lane":
+    def of(cls, fleet: Fleet, number: int, *, block_bytes: int = _MOST_BLOCK_BYTES) -> "Lane":
         """A lane of a fleet."""
         encoder = LaneEncoder(fleet, number)
-        return cls(encoder, number, qos=fleet.qos, block_slots=block_slots)
+        return cls(encoder, number, qos=fleet.qos, block_bytes=block_bytes)
 
     @property
     def sent(self) -> int:
@@ -90,7 +101,7 @@ class Lane:
 
     def block_size(self, count: int) -> int:
         """How many slots to encode at once when `count` are due."""
-        return max(self._block_slots, min(count, MOST_BLOCK_SLOTS))
+        return max(self._least_slots, min(count, self._most_slots))
 
     def stock(self, block: Block) -> None:
         """Hand over the next new packets, encoded elsewhere; they begin at slot `sent`."""

@@ -48,6 +48,10 @@ class Ramp(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="ramp", 
         """The rate of each step."""
         return np.linspace(self.first, self.last, self.steps, dtype=np.float64)
 
+    def part(self, share: float) -> "Ramp":
+        """The ramp of something that has so much of the rate."""
+        return msgspec.structs.replace(self, first=self.first * share, last=self.last * share)
+
     @property
     def starts_seconds(self) -> Floats:
         """When each step begins, and at last when the last one ends."""

@@ -114,20 +114,22 @@ class FleetEncoder:
     def _fill(
         self, rows: NDArray[np.uint8], variant: int, device: Numbers, sequence: Numbers
     ) -> None:
-        payloads = rows[:, self._payload_starts[variant] :]
-        keys = self._keys[device]
-        for entry in self._layouts[variant].entries:
-            ts_us = timestamps_us(self._fleet, device, sequence)
-            self._fill_entry(payloads, entry, Moment(keys, sequence, ts_us))
-            sequence = sequence + 1
+        payloads, layout = rows[:, self._payload_starts[variant] :], self._layouts[variant]
+        if layout.size > 1:
+            device = np.repeat(device, layout.size)
+            sequence = (sequence[:, np.newaxis] + np.arange(layout.size)).reshape(-1)
+        readings = layout.readings(payloads)
+        ts_us = timestamps_us(self._fleet, device, sequence)
+        self._fill_entry(readings, layout.entry, Moment(self._keys[device], sequence, ts_us))
+        layout.put_back(payloads, readings)
 
-    def _fill_entry(self, payloads: NDArray[np.uint8], entry: Entry, moment: Moment) -> None:
+    def _fill_entry(self, readings: NDArray[np.uint8], entry: Entry, moment: Moment) -> None:
         if entry.clock is not None:
-            entry.clock.fill(payloads, moment.ts_us)
+            entry.clock.fill(readings, moment.ts_us)
         for metric, hole in entry.values:
-            hole.fill(payloads, self._metrics[metric].signal.at(moment))
+            hole.fill(readings, self._metrics[metric].signal.at(moment))
         for metric, hole in entry.qualities:
-            hole.fill(payloads, qualities(moment, metric))
+            hole.fill(readings, qualities(moment, metric))
 
     def _put_packet_ids(self, rows: NDArray[np.uint8], slots: Numbers, message: Numbers) -> None:
         ids = packet_ids(slots)

@@ -19,7 +19,7 @@ from penstock_simulator.descriptors import allow_connections
 from penstock_simulator.dialling import Dialler
 from penstock_simulator.effort import Effort
 from penstock_simulator.fleet import Fleet, Numbers
-from penstock_simulator.lane import MOST_BLOCK_SLOTS, Lane
+from penstock_simulator.lane import Lane
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.life import Life
 from penstock_simulator.pace import Pace, Steady
@@ -30,9 +30,8 @@ from penstock_simulator.stock import stock_up
 _TICK_SECONDS = 0.002
 _DRAIN_TICK_SECONDS = 0.02
 _FULL_PATIENCE_SECONDS = 10.0
-_LEAST_BLOCK_SLOTS = 4
-_ALL_BLOCK_SLOTS = 65_536
-"""Slots that all lanes together hold encoded, about."""
+_ALL_BLOCK_BYTES = 16_777_216
+"""What all lanes together hold encoded, about."""
 _AHEAD_SECONDS = 0.02
 _AHEAD_TICKS = 5
 
@@ -53,6 +52,7 @@ class Publisher:
         lanes: the lanes that this process publishes.
         allowance: a further limit that is asked for at every tick.
         connects_per_second: how fast connections are made, also after they were cut.
+        together: what it waits at, before it begins its schedule, for others that share it.
     """
 
     def __init__(
@@ -67,16 +67,18 @@ class Publisher:
         lanes: Sequence[int] | None = None,
         allowance: Allowance | None = None,
         connects_per_second: float = 2_000.0,
+        together: asyncio.Barrier | None = None,
     ) -> None:
         self._fleet = fleet
+        self._together = together
         self._life = life or Life()
         self._allowance = allowance
         self._schedule = _schedule(
             fleet, pace or (Steady(rate) if rate else None), jitter, self._life
         )
         numbers = list(lanes or range(fleet.lanes))
-        slots = min(MOST_BLOCK_SLOTS, max(_LEAST_BLOCK_SLOTS, _ALL_BLOCK_SLOTS // len(numbers)))
-        self._lanes = [Lane.of(fleet, number, block_slots=slots) for number in numbers]
+        block_bytes = _ALL_BLOCK_BYTES // len(numbers)
+        self._lanes = [Lane.of(fleet, number, block_bytes=block_bytes) for number in numbers]
         self._numbers = np.array(numbers, dtype=np.int64)
         self._agenda = Agenda(self._numbers, lanes=fleet.lanes, schedule=self._schedule)
         births = self._life.births
@@ -164,6 +166,8 @@ class Publisher:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_seconds):
                 await self._dialler.wait_for_all()
+        if self._together is not None:
+            await self._together.wait()
         self._begin()
         for departure in self._life.departures(self._fleet.seed, self._numbers):
             await self._until(departure.at_seconds)

@@ -11,12 +11,15 @@ from rich.console import Console
 
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock_simulator.fetching import fetched
+from penstock_simulator.judged import Judged
+from penstock_simulator.picture import TerminalView
 from penstock_simulator.report.machine import without_passwords
 from penstock_simulator.sampling import Sources
 from penstock_simulator.scenario_ledgers import save_ledgers
-from penstock_simulator.scenario_run import Judged, Loaded, Plan, ScenarioRun
+from penstock_simulator.scenario_plan import Loaded, Plan
+from penstock_simulator.scenario_run import ScenarioRun
 from penstock_simulator.stack import Stack, StackError, running_stack
-from penstock_simulator.watching import LineView, PublishingView, TerminalView, View
+from penstock_simulator.watching import LineView, PublishingView, View
 
 
 class Done(NamedTuple):
@@ -47,10 +50,7 @@ def run_on_own_stack(console: Console, plan: Plan, *, ledger: Path | None = None
     """
     scenario = plan.found.scenario
     scenario.fleets(scale=plan.rate / scenario.rate, seed=plan.seed, start_us=0)
-    if scenario.disturbances and os.environ.get(DSN_VARIABLE):
-        raise StackError(
-            f"this scenario stops its database, but not the one that {DSN_VARIABLE} names"
-        )
+    _check_private(plan)
     console.print(_beginning(), style="dim", soft_wrap=True)
     with running_stack(overrides_of(scenario.routes)) as stack:
         loaded = Loaded(stack.mqtt_url, stack.sources, stack.dsn, stack)
@@ -96,6 +96,17 @@ def _run(plan: Plan, loaded: Loaded, view: View, ledger: Path | None) -> Done:
             save_ledgers(run.ledgers, ledger)
 
 
+def _check_private(plan: Plan) -> None:
+    """Nothing is done to a server that somebody has named."""
+    for disturbance in plan.found.scenario.disturbances:
+        variable = {"broker": MQTT_VARIABLE, "database": DSN_VARIABLE}.get(disturbance.server)
+        if variable is not None and os.environ.get(variable):
+            raise StackError(
+                f"this scenario stops its {disturbance.server}, but not the one that {variable}"
+                " names"
+            )
+
+
 def _beginning() -> str:
     broker, database = (
         f"the {kind} of {variable}" if os.environ.get(variable) else f"a private {kind}"
@@ -104,13 +115,19 @@ def _beginning() -> str:
     return f"Starting Penstock with {broker} and {database} …"
 
 
+def _rate(plan: Plan) -> str:
+    ramping = plan.ramping
+    most = f"{plan.rate:,.0f}"
+    return most if ramping is None else f"{ramping.from_rate:,.0f} to {most}"
+
+
 def _view(console: Console, stack: Stack, plan: Plan) -> View:
     if not console.is_terminal:
         return LineView(console)
     name, scenario = plan.found
     return TerminalView(
         console,
-        title=f"{name}: {scenario.size:,} devices, {plan.rate:,.0f} messages/s",
+        title=f"{name}: {scenario.size:,} devices, {_rate(plan)} messages/s",
         footer=(
             f"broker    {without_passwords(stack.mqtt_url)}\n"
             f"database  {without_passwords(stack.dsn)}\n"

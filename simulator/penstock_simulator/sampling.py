@@ -32,6 +32,8 @@ class Samples(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     at_seconds: list[float] = []
     """Since the run began."""
+    connections: Column = []
+    """Of the simulator's, those that the broker has let in."""
     simulator_cpu: Column = []
     simulator_memory_bytes: Column = []
     broker_cpu: Column = []
@@ -68,8 +70,15 @@ class Sources(NamedTuple):
 class Sampler:
     """Takes the samples of one run."""
 
-    def __init__(self, sources: Sources, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        *,
+        connections: Callable[[], int] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.samples = Samples()
+        self._connections = connections
         self._sources = sources
         self._now = now
         self._uses = {"simulator": _own_use, **_tree_uses(sources)}
@@ -112,6 +121,8 @@ class Sampler:
         seconds = after.at_seconds - before.at_seconds
         self._at_seconds += seconds
         self.samples.at_seconds.append(round(self._at_seconds, 3))
+        if self._connections is not None:
+            self._column("connections").append(float(self._connections()))
         for name, use in after.uses.items():
             self._append_use(name, _between(before.uses[name], use, seconds), use)
         if self._sources.exposition is not None:

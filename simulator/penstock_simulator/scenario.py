@@ -6,17 +6,19 @@ have to have in common is derived from the run's seed here too: their tenants' t
 group's own seed.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
 
 from penstock_simulator.clocks import Clock
 from penstock_simulator.devices import DeviceType
+from penstock_simulator.disturbance import Disturbance
 from penstock_simulator.fleet import TELEMETRY, AbuseWeights, Count, Fleet, Shape
 from penstock_simulator.identity import key_of
 from penstock_simulator.life import Life, Seconds
 from penstock_simulator.pace import Bursts, Pace, Rate, Span, Steady
+from penstock_simulator.ramping import Ramping
 
 Name = Annotated[
     str,
@@ -144,14 +146,6 @@ class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         )
 
 
-class Disturbance(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Something that is done to a private stack while the groups publish."""
-
-    stop: Literal["database"]
-    at_seconds: Seconds
-    for_seconds: Span
-
-
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that a file says."""
 
@@ -160,6 +154,16 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     duration_seconds: Span = 60.0
     groups: Annotated[tuple[Group, ...], Meta(min_length=1)]
     disturbances: tuple[Disturbance, ...] = ()
+    ramp: Ramping | None = None
+    """Raise the rate step by step; those of the groups say how they share it."""
+
+    @property
+    def level(self) -> Self:
+        """The same without what changes the rate or delays messages by itself."""
+        groups = tuple(
+            msgspec.structs.replace(group, bursts=None, life=Life()) for group in self.groups
+        )
+        return msgspec.structs.replace(self, groups=groups, disturbances=())
 
     @property
     def rate(self) -> float:

@@ -11,13 +11,15 @@ from rich.console import Console
 from rich.padding import Padding
 
 from penstock_simulator.account import Account
+from penstock_simulator.judged import Judged
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.oracle import examine
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.report.files import Files
 from penstock_simulator.running import Elsewhere, run_elsewhere, run_on_own_stack
-from penstock_simulator.scenario_files import find, shipped
-from penstock_simulator.scenario_run import Judged, Plan
-from penstock_simulator.scenario_statement import print_accounts
+from penstock_simulator.scenario_files import Found, find, shipped
+from penstock_simulator.scenario_plan import Plan
+from penstock_simulator.scenario_statement import print_accounts, print_climb
 
 _INDENT = 2
 _WIDTH = 100
@@ -27,6 +29,7 @@ class Wishes(NamedTuple):
     """What the command line says of a run; what is None is left to the scenario."""
 
     rate: float | None
+    ramping: Ramping | None
     seconds: float | None
     seed: int | None
     ledger: Path | None
@@ -46,24 +49,38 @@ def play(
     found = find(name)
     scenario = found.scenario
     seed = random.SystemRandom().getrandbits(32) if wishes.seed is None else wishes.seed
-    rate = scenario.rate if wishes.rate is None else wishes.rate
-    seconds = scenario.duration_seconds if wishes.seconds is None else wishes.seconds
-    if not rate:
-        raise ValueError("a scenario needs a rate that is not 0")
-    plan = Plan(found, rate=rate, seconds=seconds, seed=seed)
+    plan = _plan(found, wishes, seed)
     console.print(f"[bold]{found.name}[/]  {scenario.story}")
-    if scenario.disturbances and elsewhere is not None:
+    if plan.ramping is not None:
+        console.print(plan.remark)
+    elif scenario.disturbances and elsewhere is not None:
         console.print("What it does to its stack is left out: this one is not its own.")
     if elsewhere is None:
         run, judged = run_on_own_stack(console, plan, ledger=wishes.ledger)
     else:
         run, judged = run_elsewhere(console, plan, elsewhere, ledger=wishes.ledger)
     wishes.files.write(lambda: run.record(wishes.command, judged))
-    if judged is None:
-        return None
-    account = judged.account
-    print_accounts(console, judged.accounts, account)
-    return account
+    if judged is not None:
+        print_accounts(console, judged.accounts, judged.account)
+    climb = run.climb(judged)
+    if climb is not None:
+        print_climb(console, climb)
+    return None if judged is None else judged.account
+
+
+def _plan(found: Found, wishes: Wishes, seed: int) -> Plan:
+    scenario = found.scenario
+    seconds = scenario.duration_seconds if wishes.seconds is None else wishes.seconds
+    ramping = wishes.ramping or (scenario.ramp if wishes.rate is None else None)
+    if ramping is not None:
+        if not seconds:
+            raise ValueError("a ramp needs a duration that is not 0")
+        level = found._replace(scenario=scenario.level)
+        return Plan(level, rate=ramping.to_rate, seconds=seconds, seed=seed, ramping=ramping)
+    rate = scenario.rate if wishes.rate is None else wishes.rate
+    if not rate:
+        raise ValueError("a scenario needs a rate that is not 0")
+    return Plan(found, rate=rate, seconds=seconds, seed=seed)
 
 
 def judge_ledgers(dsn: str, ledgers: Mapping[str, Ledger]) -> Judged:

@@ -3,7 +3,7 @@
 Every fault of a file is told at once, with its path and its line; nothing half-read is returned.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,8 @@ from penstock.settings.conversion import to_tree
 from penstock.settings.document import places, read_document
 from penstock.settings.faults import Faults
 from penstock.settings.secret_sources import SecretSources
+from penstock_simulator.disturbance import Disturbance, fault_in
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.scenario import Group, Scenario
 
 SUFFIX = ".yaml"
@@ -63,6 +65,8 @@ def parse(text: str, source: str) -> Scenario:
     scenario = to_tree(Scenario, root, faults, SecretSources({}))
     if scenario is not None:
         _check_groups(scenario, faults)
+        _check_ramp(scenario.ramp, faults)
+        _check_disturbances(scenario.disturbances, faults)
     faults.locate(places(root))
     faults.raise_if_any(source)
     assert scenario is not None
@@ -74,6 +78,20 @@ def _folder() -> Path:
     package = Path(__file__).parent
     installed = package / "scenarios"
     return installed if installed.exists() else package.parent / "scenarios"
+
+
+def _check_ramp(ramping: Ramping | None, faults: Faults) -> None:
+    if ramping is not None and not faults.within("ramp") and ramping.fault:
+        faults.add("ramp", ramping.fault)
+
+
+def _check_disturbances(disturbances: Sequence[Disturbance], faults: Faults) -> None:
+    if faults.within("disturbances"):
+        return
+    found = fault_in(disturbances)
+    if found is not None:
+        position, fault = found
+        faults.add(f"disturbances[{position}]", fault)
 
 
 def _check_groups(scenario: Scenario, faults: Faults) -> None:

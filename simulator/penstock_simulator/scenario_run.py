@@ -8,70 +8,31 @@ everything, and until what it acknowledged has arrived or does not come any more
 import asyncio
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from penstock_simulator.account import Account, Latency, combined
+from penstock_simulator.climb import climb_of
 from penstock_simulator.disturbing import Disturber
 from penstock_simulator.gauges import Gauges, read_gauges
-from penstock_simulator.judge import Judge
+from penstock_simulator.judged import Judged
+from penstock_simulator.knee import Climb
 from penstock_simulator.ledger import Ledger
+from penstock_simulator.pace import Ramp
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
-from penstock_simulator.sampling import Sampler, Sources
-from penstock_simulator.scenario_files import Found
+from penstock_simulator.sampling import Sampler
+from penstock_simulator.scenario_plan import Loaded, Plan
 from penstock_simulator.scenario_publisher import ScenarioPublisher
 from penstock_simulator.settling import PATIENCE_SECONDS, settled
-from penstock_simulator.stack import Stack, StackError
+from penstock_simulator.stack import StackError
 from penstock_simulator.watching import Frame, View
 
 _FRAME_SECONDS = 0.25
 _QUIET_SECONDS = 0.5
+_VAIN_SECONDS = 5.0
+_VAIN = "The ramp ends here: the daemon was {:,.0f} seconds behind."
 _JUDGING = "All that was sent is acknowledged; from here on the account reads the database."
-
-
-class Loaded(NamedTuple):
-    """What is loaded, as far as it is known."""
-
-    url: str
-    """The broker's."""
-    sources: Sources
-    dsn: str | None = None
-    """The database to judge."""
-    stack: Stack | None = None
-    """All of it, when it is our own."""
-
-
-class Plan(NamedTuple):
-    """What to publish."""
-
-    found: Found
-    rate: float
-    """Messages a second of all groups together."""
-    seconds: float
-    """How long; 0 for until a signal."""
-    seed: int
-
-
-class Judged(NamedTuple):
-    """What was found in the database."""
-
-    judges: Mapping[str, Judge]
-    """By group."""
-    accounts: Mapping[str, Account]
-
-    @classmethod
-    def of(cls, judges: Mapping[str, Judge]) -> "Judged":
-        """The verdicts of judges that have been fed."""
-        return cls(judges, {name: judge.account() for name, judge in judges.items()})
-
-    @property
-    def account(self) -> Account:
-        """Of all groups together."""
-        waits_us = np.concatenate([judge.waits() for judge in self.judges.values()])
-        return combined(list(self.accounts.values()), Latency.of(waits_us))
 
 
 class ScenarioRun:
@@ -82,9 +43,15 @@ class ScenarioRun:
         self._loaded = loaded
         self._view = view
         self._publisher = ScenarioPublisher(
-            loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed
+            loaded.url, plan.found.scenario, rate=plan.rate, seed=plan.seed, ramp=plan.ramp
         )
-        self._sampler = Sampler(loaded.sources)
+        self._sampler = Sampler(loaded.sources, connections=lambda: self._publisher.connected)
+        planned = plan.found.scenario.disturbances
+        self._disturber = (
+            Disturber(loaded.stack, planned, began=self._begin_event)
+            if loaded.stack is not None and planned
+            else None
+        )
         self._events: list[Event] = []
         self._began_at: float | None = None
 
@@ -137,27 +104,64 @@ class ScenarioRun:
         name, scenario = self._plan.found
         told = Told(
             scenario=name,
-            story=scenario.story,
+            story=f"{scenario.story} {self._plan.remark}".rstrip(),
             command=command,
             seed=self._plan.seed,
             effort=self._publisher.effort,
             events=self._events,
+            climb=self.climb(judged),
         )
         judges = {} if judged is None else judged.judges
         parts = [Part(name, ledger, judges.get(name)) for name, ledger in self.ledgers.items()]
         return record_of(told, parts, self._sampler.samples)
+
+    def climb(self, judged: Judged | None) -> Climb | None:
+        """How the ramp went, if it was one and began."""
+        effort = self._publisher.effort
+        if self._plan.ramping is None or effort is None:
+            return None
+        judges = {} if judged is None else judged.judges
+        sent = [(ledger, judges.get(name)) for name, ledger in self.ledgers.items()]
+        return climb_of(self._plan.ramping, self._plan.seconds, sent, effort)
 
     @property
     def _elapsed_seconds(self) -> float:
         """Since the groups began to publish."""
         return 0.0 if self._began_at is None else time.monotonic() - self._began_at
 
+    @property
+    def _aim(self) -> str:
+        """The rate that a ramp has come to, or what is away."""
+        if self._disturber is not None and self._disturber.away is not None:
+            return f"{self._disturber.away} away"
+        ramp = self._plan.ramp
+        if ramp is None:
+            return ""
+        step = np.searchsorted(ramp.starts_seconds, self._elapsed_seconds, side="right") - 1
+        return f"{ramp.rates[min(max(0, int(step)), ramp.steps - 1)]:,.0f}/s"
+
     async def _end_in_time(self, stop: asyncio.Event) -> None:
         await self._publisher.started.wait()
         self._began_at = time.monotonic()
-        if self._plan.seconds:
+        if self._plan.ramp is not None:
+            await self._climb(self._plan.ramp)
+            stop.set()
+        elif self._plan.seconds:
             await asyncio.sleep(self._plan.seconds)
             stop.set()
+
+    async def _climb(self, ramp: Ramp) -> None:
+        """Wait until the ramp is over, or the daemon so far behind that more of it is vain."""
+        readings = self._publisher.readings_per_message
+        for rate, end_seconds in zip(ramp.rates, ramp.starts_seconds[1:], strict=True):
+            await asyncio.sleep(max(0.0, end_seconds - self._elapsed_seconds))
+            gauges = await self._gauges()
+            if gauges is not None:
+                done = gauges.received - gauges.unacknowledged - gauges.spool_rows / readings
+                behind_seconds = (ramp.due_messages(end_seconds) - done) / rate
+                if behind_seconds > _VAIN_SECONDS and end_seconds < ramp.starts_seconds[-1]:
+                    self._note(_VAIN.format(behind_seconds))
+                    return
 
     async def _publish(self, stop: asyncio.Event) -> None:
         """Publish until `stop`, and disturb the stack meanwhile, if it is our own."""
@@ -170,10 +174,8 @@ class ScenarioRun:
             await asyncio.gather(disturbing, return_exceptions=True)
 
     async def _disturb(self, stop: asyncio.Event) -> None:
-        planned = self._plan.found.scenario.disturbances
-        if self._loaded.stack is not None and planned:
-            disturber = Disturber(self._loaded.stack, planned, note=self._note)
-            await disturber.run(self._publisher.started, stop)
+        if self._disturber is not None:
+            await self._disturber.run(self._publisher.started, stop)
 
     async def _judge(self) -> Judged | None:
         if self._loaded.dsn is None:
@@ -209,22 +211,42 @@ class ScenarioRun:
                     published=sum(published.values()),
                     gauges=await self._gauges() or Gauges(),
                     groups=published,
+                    aim="" if stop.is_set() else self._aim,
                 )
             )
-            stack = self._loaded.stack
-            if stack is not None and not stack.daemon.running:
+            if self._daemon_fell():
                 stop.set()
             await asyncio.sleep(_FRAME_SECONDS)
 
     async def _gauges(self) -> Gauges | None:
         exposition = self._loaded.sources.exposition
         text = None if exposition is None else await asyncio.to_thread(exposition)
-        return None if text is None else read_gauges(text)
+        if text is None:
+            return None
+        gauges = read_gauges(text)
+        # It counts from the devices' clocks, which all but stand still where a ramp is at its foot.
+        return gauges if self._plan.ramp is None else gauges._replace(latency_buckets={})
 
     def _check_daemon(self) -> None:
         stack = self._loaded.stack
-        if stack is not None and not stack.daemon.running:
+        if stack is not None and self._daemon_fell():
             raise StackError(f"the daemon ended by itself:\n{stack.daemon.log_tail()}")
+
+    def _daemon_fell(self) -> bool:
+        """Whether the daemon of our own has ended, and not by our doing."""
+        stack, disturber = self._loaded.stack, self._disturber
+        if stack is None or (disturber is not None and disturber.away == "daemon"):
+            return False
+        return not stack.daemon.running
+
+    def _begin_event(self, text: str) -> Callable[[], None]:
+        """Note that something begins, and return what notes its end."""
+        at_seconds = self._sampler.elapsed_seconds
+
+        def end() -> None:
+            self._events.append(Event(at_seconds, text, self._sampler.elapsed_seconds))
+
+        return end
 
     def _note(self, text: str) -> None:
         self._events.append(Event(self._sampler.elapsed_seconds, text))

@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.table import Table
 
 from penstock_simulator.account import Account, TenantAccount
+from penstock_simulator.knee import Climb, told
 from penstock_simulator.statement import print_account
 
 _MOST_TENANTS = 20
+_NO_TENTHS_FROM_MS = 100.0
 
 
 def print_accounts(console: Console, accounts: Mapping[str, Account], whole: Account) -> None:
@@ -19,6 +21,26 @@ def print_accounts(console: Console, accounts: Mapping[str, Account], whole: Acc
     console.print()
     console.print(_by_tenant(whole.tenants))
     print_account(console, whole)
+
+
+def print_climb(console: Console, climb: Climb) -> None:
+    """Print each step of a ramp, and what it has shown."""
+    table = _table("offered/s", f"{climb.until}/s", "p50 ms", "p99 ms", "simulator", "kept up")
+    for step in climb.steps:
+        cpu = "-" if step.simulator_cpu is None else f"{step.simulator_cpu:.0%} of a core"
+        table.add_row(
+            f"{step.rate:,.0f}",
+            f"{step.answered_per_second:,.0f}",
+            _milliseconds(step.p50_ms),
+            _milliseconds(step.p99_ms),
+            f"[yellow]{cpu}, the limit" if step.simulator_limits else cpu,
+            "[green]yes" if step.kept_up else "[red]no",
+        )
+    console.print()
+    console.print(table)
+    console.print()
+    said = told(climb)
+    console.print(f"[bold]{said.headline}.[/] {said.reason}")
 
 
 def _by_group(accounts: Mapping[str, Account]) -> Table:
@@ -74,4 +96,6 @@ def _fault(count: int) -> str:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.1f}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= _NO_TENTHS_FROM_MS else f"{value:.1f}"

@@ -60,7 +60,28 @@ class Layout(NamedTuple):
     """A payload to be filled in."""
 
     blank: bytes
-    entries: tuple[Entry, ...]
+    entry: Entry
+    """The holes of its first reading, counted from `origin` on."""
+    origin: int = 0
+    size: int = 1
+    """Readings in it."""
+    stride: int = 0
+    """From one reading to the next, where there are several."""
+
+    def readings(self, payloads: Columns) -> Columns:
+        """Its readings, one a row: a view of payloads with one reading, and else a copy."""
+        if self.size == 1:
+            return payloads[:, self.origin :]
+        return payloads[:, self._span].reshape(len(payloads) * self.size, self.stride)
+
+    def put_back(self, payloads: Columns, readings: Columns) -> None:
+        """Write what `readings` gave into the payloads, if it was a copy."""
+        if self.size > 1:
+            payloads[:, self._span] = readings.reshape(len(payloads), self.size * self.stride)
+
+    @property
+    def _span(self) -> slice:
+        return slice(self.origin, self.origin + self.size * self.stride)
 
 
 @cache
@@ -88,7 +109,7 @@ def _scalar(number: int, metric: Metric, quote: bytes, *, padding: int) -> Layou
     form = metric.form
     hole = Hole(slice(len(quote), len(quote) + len(form.blank)), form)
     blank = quote + form.blank + quote + b" " * padding
-    return Layout(blank, (Entry(None, ((number, hole),), ()),))
+    return Layout(blank, Entry(None, ((number, hole),), ()))
 
 
 class _Writer:
@@ -97,29 +118,30 @@ class _Writer:
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
         self._text = bytearray()
+        self._origin = 0
         self._values: list[tuple[int, Hole]] = []
         self._qualities: list[tuple[int, Hole]] = []
 
     def layout(self) -> Layout:
         match self._fleet.shape:
             case "flat":
-                entries = [self._flat()]
+                entry = self._flat()
             case "list":
-                entries = self._batch(b"[", b"]")
+                return self._batch(b"[", b"]")
             case "readings":
-                entries = self._batch(b'{"readings":[', b"]}")
+                return self._batch(b'{"readings":[', b"]}")
             case _:
-                entries = [self._envelope()]
-        return Layout(bytes(self._text), tuple(entries))
+                entry = self._envelope()
+        return Layout(bytes(self._text), entry)
 
-    def _batch(self, before: bytes, after: bytes) -> list[Entry]:
-        entries = []
+    def _batch(self, before: bytes, after: bytes) -> Layout:
         self._text += before
-        for number in range(self._fleet.batch):
-            self._text += b"," if number else b""
-            entries.append(self._envelope())
-        self._text += after
-        return entries
+        self._origin = len(before)
+        entry = self._envelope()
+        reading, count = bytes(self._text[self._origin :]), self._fleet.batch
+        blank = before + b",".join([reading] * count) + after
+        # The last reading has a byte of `after` where the others have their comma.
+        return Layout(blank, entry, self._origin, count, len(reading) + 1)
 
     def _envelope(self) -> Entry:
         self._text += b'{"ts":'
@@ -178,9 +200,9 @@ class _Writer:
         self._text += b"]"
 
     def _hole(self, form: Form) -> Hole:
-        start = len(self._text)
+        start = len(self._text) - self._origin
         self._text += form.blank
-        return Hole(slice(start, len(self._text)), form)
+        return Hole(slice(start, start + len(form.blank)), form)
 
     def _entry(self, clock: Hole) -> Entry:
         entry = Entry(clock, tuple(self._values), tuple(self._qualities))

@@ -26,6 +26,7 @@ from penstock import sandbox
 from penstock.sandbox.endpoints import DSN_VARIABLE, MQTT_VARIABLE
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process
+from penstock_simulator.disturbance import Server
 from penstock_simulator.fetching import fetched
 from penstock_simulator.sampling import ProcessId, Sources
 
@@ -114,6 +115,10 @@ class Daemon:
         """Ask it to end (SIGTERM), and wait."""
         self._process.signal(signal.SIGTERM)
 
+    def kill(self) -> None:
+        """End it at once (SIGKILL), and wait."""
+        self._process.signal(signal.SIGKILL)
+
     def forget_session(self) -> None:
         """Have the broker drop its session, whose queue would grow now that nobody empties it."""
         url = self._mqtt_url
@@ -163,6 +168,16 @@ class Stack:
         self.daemon = daemon
         self.broker = broker
         self.database = database
+
+    def server(self, name: Server) -> "sandbox.Broker | sandbox.Postgres | Daemon | None":
+        """One of its parts; None where it is not a private one."""
+        match name:
+            case "broker":
+                return self.broker
+            case "daemon":
+                return self.daemon
+            case "database":
+                return self.database
 
     @property
     def sources(self) -> Sources:

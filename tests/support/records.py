@@ -8,6 +8,7 @@ import numpy as np
 
 from penstock_simulator.account import Account, Latency, TenantAccount
 from penstock_simulator.fleet import Fleet
+from penstock_simulator.knee import Climb, Step
 from penstock_simulator.ledger import ACKNOWLEDGED, LaneLedger, Ledger
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
@@ -48,6 +49,34 @@ ACCOUNT = Account(
             dead_lettered=5,
         )
     },
+)
+
+
+def _step(rate: float, answered: float, p99_ms: float, *, kept_up: bool) -> Step:
+    return Step(
+        rate=rate,
+        due=round(rate) - 10,
+        answered=round(rate) - 10,
+        due_per_second=rate - 10,
+        answered_per_second=answered,
+        p50_ms=p99_ms / 2,
+        p99_ms=p99_ms,
+        simulator_cpu=0.2,
+        simulator_limits=False,
+        kept_up=kept_up,
+    )
+
+
+CLIMB = Climb(
+    until="committed",
+    within_ms=500,
+    steps=[
+        _step(1_000, 990, 80, kept_up=True),
+        _step(2_000, 1_985, 90, kept_up=True),
+        _step(3_000, 2_100, 2_500, kept_up=False),
+    ],
+    rate=2_000,
+    verdict="knee",
 )
 
 

@@ -22,7 +22,7 @@ from penstock_simulator.descriptors import allow_connections
 from penstock_simulator.dialling import Dialler
 from penstock_simulator.effort import Effort
 from penstock_simulator.fleet import Numbers
-from penstock_simulator.lane import MOST_BLOCK_SLOTS, Lane
+from penstock_simulator.lane import Lane
 from penstock_simulator.ledger import ACKNOWLEDGED
 
 _TICK_SECONDS = 0.002
@@ -58,7 +58,7 @@ class Replayer:
         self._rounds = rounds
         self._pacings = [pacing.of(lane.messages) for lane in prepared.lanes]
         self._lanes = [
-            Lane(lane, number, qos=lane.qos, block_slots=_block_slots(lane))
+            Lane(lane, number, qos=lane.qos, block_bytes=_BLOCK_BYTES)
             for number, lane in enumerate(prepared.lanes)
         ]
         self._dialler = Dialler(
@@ -194,7 +194,3 @@ class Sending:
         """Whether the broker acknowledged each."""
         self.answered_us = lane.ledger.answered_us
         """When it did."""
-
-
-def _block_slots(lane: PreparedLane) -> int:
-    return max(1, min(MOST_BLOCK_SLOTS, _BLOCK_BYTES // lane.packet_bytes))

@@ -13,6 +13,7 @@ from penstock_simulator.account import Latency as AccountLatency
 from penstock_simulator.effort import Effort
 from penstock_simulator.fleet import Numbers
 from penstock_simulator.judge import Judge
+from penstock_simulator.knee import Climb
 from penstock_simulator.lateness import NEVER, Lateness, lateness_of
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.percentiles import Percentiles, per_second
@@ -51,6 +52,7 @@ class Told(NamedTuple):
     seed: int
     effort: Effort | None = None
     events: Sequence[Event] = ()
+    climb: Climb | None = None
 
 
 def record_of(told: Told, parts: Sequence[Part], samples: Samples) -> Record:
@@ -86,6 +88,7 @@ def record_of(told: Told, parts: Sequence[Part], samples: Samples) -> Record:
             for part, own, account in zip(parts, times, accounts, strict=True)
         ],
         events=list(told.events),
+        ramp=told.climb,
         machine=this_machine(),
         versions=versions(),
     )

@@ -33,10 +33,14 @@ class Line(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A moment that all charts over time show."""
+    """A place on the x axis that is pointed out: a moment, or all from one to another."""
 
     x: float
     text: str
+    """What is there, for the pointer."""
+    until: float | None = None
+    label: str = ""
+    """A word or two beside the line."""
 
 
 class Chart(NamedTuple):
@@ -63,7 +67,14 @@ def drawn(chart: Chart) -> Markup:
         "figure",
         element("figcaption", element("h3", chart.title), element("p", chart.note)),
         _legend(chart),
-        element("div", _y_axis(chart.y_scale), _plot(chart), _x_axis(chart.x_scale), class_="plot"),
+        element(
+            "div",
+            _y_axis(chart.y_scale),
+            _plot(chart),
+            _x_axis(chart.x_scale),
+            *_labels(chart),
+            class_="plot",
+        ),
         element(
             "details",
             element("summary", "Figures"),
@@ -92,8 +103,9 @@ def _plot(chart: Chart) -> Markup:
         "svg",
         element("title", chart.title, id=title),
         element("desc", _described(chart), id=description),
+        *(_band(mark, chart.x_scale) for mark in chart.marks if mark.until is not None),
         *(_grid_line(tick) for tick in chart.y_scale.ticks),
-        *(_mark(mark, chart.x_scale) for mark in chart.marks),
+        *(_mark(mark, chart.x_scale) for mark in chart.marks if mark.until is None),
         *(_path(line, chart) for line in chart.lines),
         *_hits(chart),
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
@@ -126,6 +138,25 @@ def _mark(mark: Mark, scale: Scale) -> Markup:
     x = _number(WIDTH * scale.place(mark.x))
     line = element("line", x1=x, x2=x, y1=0, y2=HEIGHT)
     return element("g", line, element("title", mark.text), class_="mark")
+
+
+def _band(mark: Mark, scale: Scale) -> Markup:
+    left, right = (WIDTH * min(1.0, scale.place(x)) for x in (mark.x, mark.until or mark.x))
+    band = element("rect", x=_number(left), y=0, width=_number(right - left), height=HEIGHT)
+    return element("g", band, element("title", mark.text), class_="band")
+
+
+def _labels(chart: Chart) -> list[Markup]:
+    """The words beside marks, on the side where there is more room."""
+    labels = []
+    for mark in chart.marks:
+        if mark.label:
+            place = chart.x_scale.place(mark.x)
+            side = f"left:{_number(100 * place)}%"
+            if place > 1 / 2:
+                side = f"right:{_number(100 * (1 - place))}%"
+            labels.append(element("span", mark.label, class_="mark-label", style=side))
+    return labels
 
 
 def _path(line: Line, chart: Chart) -> Markup:

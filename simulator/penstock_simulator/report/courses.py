@@ -1,6 +1,6 @@
 """Columns of a record as lines over time, on an axis that all such charts of a record share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from penstock_simulator.report import figures, scales
@@ -12,11 +12,6 @@ _LOGARITHMIC_FROM = 50.0
 """How many times the least the greatest latency is for the axis to be logarithmic."""
 _LEAST_MS = 0.1
 _MEMORY_STEPS = tuple(1_048_576.0 * 2**power for power in range(24))
-_SHORT: Mapping[figures.Written, figures.Written] = {
-    figures.count: figures.short_count,
-    figures.per_second: figures.short_per_second,
-}
-"""How an axis writes what needs more room in a table."""
 
 
 class Course(NamedTuple):
@@ -78,10 +73,10 @@ def over_time(
         xs=[x for x in thinned(at, every, max) if x is not None],
         x_scale=scales.until(_last_second(record), figures.clock, steps=scales.TIME_STEPS),
         x_written=figures.clock,
-        y_scale=scale(known, _SHORT.get(written, written)),
+        y_scale=scale(known, figures.shortened(written)),
         y_written=written,
         lines=lines,
-        marks=[Mark(event.at_seconds, event.text) for event in record.events],
+        marks=[Mark(e.at_seconds, e.text, e.until_seconds) for e in record.events],
     )
 
 
@@ -92,5 +87,5 @@ def values(columns: Sequence[Sequence[float | None]]) -> list[float]:
 
 def _last_second(record: Record) -> float:
     ends = (record.timeline.at_seconds, record.samples.at_seconds)
-    events = [event.at_seconds for event in record.events]
+    events = [event.until_seconds or event.at_seconds for event in record.events]
     return max([*(times[-1] for times in ends if times), *events, 1.0])

@@ -75,5 +75,11 @@ def microseconds(value: float) -> str:
     return f"{value:.3g} µs"
 
 
+def shortened(written: Written) -> Written:
+    """How an axis writes what needs more room in a table."""
+    short: dict[Written, Written] = {count: short_count, per_second: short_per_second}
+    return short.get(written, written)
+
+
 def _gibibytes(value: float) -> str:
     return f"{value / 1_073_741_824:,.3g} GiB"

@@ -3,13 +3,15 @@
 It follows the reader's choice of light or dark, fits a telephone, and prints on paper.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from penstock_simulator.report import figures, plots, tables
+from penstock_simulator.effort import MOST_CPU_SHARE
+from penstock_simulator.knee import Verdict, told
+from penstock_simulator.report import figures, plots, ramp_plots, tables
 from penstock_simulator.report.charts import Chart, drawn
 from penstock_simulator.report.markup import Markup, element
-from penstock_simulator.report.record import Record
+from penstock_simulator.report.record import Event, Record, Workload
 from penstock_simulator.sampling import Column
 from penstock_simulator.statement import LABELS
 
@@ -17,6 +19,14 @@ _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
     "%3Cpath d='M2 12 6 6l3 4 5-7' fill='none' stroke='%230f9165' stroke-width='2'/%3E%3C/svg%3E"
 )
+
+
+_TONES: Mapping[Verdict, str] = {
+    "knee": "good",
+    "end": "good",
+    "simulator": "warn",
+    "below": "warn",
+}
 
 
 def page_of(record: Record) -> str:
@@ -49,7 +59,9 @@ def _main(record: Record) -> list[Markup]:
             _tiles(record),
             *_events(record),
         ),
+        *_ramp(record),
         _charts("Throughput", plots.throughput(record)),
+        _charts("Connections", plots.connections(record)),
         _charts("Latency", plots.latency(record), _card(tables.latencies(record))),
         _charts("Queue and spool", plots.depth(record), *_depth_note(record)),
         _charts("Processor and memory", plots.resources(record)),
@@ -72,26 +84,32 @@ def _verdict(record: Record) -> Markup:
         "good",
         "✓",
         "Every reading is accounted for",
-        f"{account.expected_readings:,} readings acknowledged, {account.stored_readings:,} stored,"
-        f" {letters:,} messages dead-lettered for the right reason. Nothing lost, doubled, altered"
-        " or invented.",
+        f"{account.expected_readings:,} readings acknowledged, {account.stored_readings:,} stored"
+        + (f", {letters:,} messages dead-lettered for the right reason" if letters else "")
+        + ". Nothing lost, doubled, altered or invented.",
     )
 
 
 def _warnings(record: Record) -> list[Markup]:
     work = record.workload
-    if work is None or not work.limits:
-        return []
+    if work is None or not work.limits or record.ramp is not None:
+        return []  # a ramp says it of each step
     return [
         _banner(
             "warn",
             "!",
             "The simulator was a limit of this run",
             f"It used {figures.cores(work.cpu_share)} of a core and was late for"
-            f" {figures.percentile(work.late_share)} of the time: the figures say as much about it"
-            " as about what it loaded.",
+            f" {figures.percentile(work.late_share)} of the time{_blamed(work)}: the figures say as"
+            " much about that as about what it loaded.",
         )
     ]
+
+
+def _blamed(work: Workload) -> str:
+    """Whose fault it is that it was late, when the simulator had time enough."""
+    busy = work.cpu_share > MOST_CPU_SHARE / 2
+    return "" if busy else ", so the machine was busy with something else"
 
 
 def _banner(tone: str, sign: str, text: str, detail: str) -> Markup:
@@ -136,11 +154,28 @@ def _tiles(record: Record) -> Markup:
 
 
 def _events(record: Record) -> list[Markup]:
-    """What the dotted lines of the charts stand for."""
+    """What the dotted lines and the bands of the charts stand for."""
     if not record.events:
         return []
-    events = [(figures.clock(round(event.at_seconds, 1)), event.text) for event in record.events]
-    return [element("div", _facts(events), class_="events")]
+    events = sorted(record.events, key=lambda event: event.at_seconds)
+    facts = [(_span(event), event.text) for event in events]
+    return [element("div", _facts(facts), class_="events")]
+
+
+def _span(event: Event) -> str:
+    at = figures.clock(round(event.at_seconds, 1))
+    if event.until_seconds is None:
+        return at
+    return f"{at} to {figures.clock(round(event.until_seconds, 1))}"
+
+
+def _ramp(record: Record) -> list[Markup]:
+    climb = record.ramp
+    if climb is None:
+        return []
+    said = _banner(_TONES[climb.verdict], "↗", *told(climb))
+    charts = element("div", *(drawn(chart) for chart in ramp_plots.ramp(climb)), class_="charts")
+    return [element("section", element("h2", "Ramp"), said, charts)]
 
 
 def _charts(title: str, charts: Sequence[Chart], *more: Markup) -> Markup:

@@ -52,6 +52,27 @@ def throughput(record: Record) -> list[Chart]:
     )
 
 
+def connections(record: Record) -> list[Chart]:
+    """How many there were, where that has changed while messages were published."""
+    samples = record.samples
+    at = [second for second in samples.at_seconds if second <= record.seconds]
+    column = samples.connections[: len(at)]
+    if len(set(column)) <= 1:
+        return []
+    return _known(
+        over_time(
+            record,
+            key="connections",
+            title="Connections of the simulator",
+            note="Those that the broker has let in, while messages were published.",
+            at=at,
+            courses=[Course("connections", "simulator", column)],
+            written=figures.count,
+            reduce=min,
+        )
+    )
+
+
 def latency(record: Record) -> list[Chart]:
     """The distribution, and how it went over time."""
     timeline = record.timeline

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from penstock_simulator.account import Account
+from penstock_simulator.knee import Climb
 from penstock_simulator.percentiles import Percentiles
 from penstock_simulator.sampling import Column, Samples
 
@@ -25,11 +26,13 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened to a run, such as the restart of a server."""
+    """Something that happened to a run, such as a server that was stopped."""
 
     at_seconds: float
     """Since the run began."""
     text: str
+    until_seconds: float | None = None
+    """When it was over; None for what happened in a moment."""
 
 
 class Latencies(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,5 +124,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     workload: Workload | None
     groups: list[Group]
     events: list[Event] = []
+    ramp: Climb | None = None
+    """How a ramp went; None for a run that was none."""
     machine: Machine
     versions: dict[str, str]

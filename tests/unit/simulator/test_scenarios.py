@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from penstock.errors import ConfigError
+from penstock_simulator.ramping import Ramping
 from penstock_simulator.scenario import Group, Scenario
 from penstock_simulator.scenario_files import Found, find, parse, shipped
 from tests.support.fleets import TYPES
@@ -16,6 +17,9 @@ NAMES = {
     *("reconnect-storm", "database-outage", "noisy-tenant", "soak"),
 }
 ENDLESS = "{factor: 2, burst_seconds: 2, period_seconds: 1}"
+KILL_BROKER = "{kill: broker, at_seconds: 1, for_seconds: 1}"
+STOP_DAEMON = "{stop: daemon, at_seconds: 1, for_seconds: 5}"
+STOP_BROKER = "{stop: broker, at_seconds: 5, for_seconds: 1}"
 MANUAL = Path(__file__).parents[3] / "docs" / "simulator.md"
 GROUP = "{name: a, rate: 10, devices: 4}"
 
@@ -109,8 +113,24 @@ groups:
     ("text", "fault"),
     [
         ("", "story: is required"),
+        (
+            f"story: x\nramp: {{from_rate: 9, to_rate: 5}}\ngroups: [{GROUP}]",
+            "ramp: it must rise, from above 0",
+        ),
         ("story: x", "groups: is required"),
         ("story: x\ngroups: []", "groups: expected at least 1, got 0 (line 2)"),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{{at_seconds: 1, for_seconds: 1}}]",
+            "disturbances[0]: say what to stop or what to kill",
+        ),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{KILL_BROKER}]",
+            "disturbances[0].kill: expected one of daemon, database or null",
+        ),
+        (
+            f"story: x\ngroups: [{GROUP}]\ndisturbances: [{STOP_DAEMON}, {STOP_BROKER}]",
+            "disturbances[1]: begins before the one before it is over",
+        ),
         ("just text", 'expected a section, got "just text" (line 1)'),
         (f"story: x\ngroups: [{GROUP}, {GROUP}]", "groups[1].name: there is a group a before it"),
         ("story: x\ngroups: [{name: A/B, rate: 1}]", "groups[0].name: expected small letters"),
@@ -142,7 +162,8 @@ def test_a_scenario_of_ones_own_is_found_by_its_path(tmp_path: Path) -> None:
 
 
 def test_the_manual_lists_what_is_shipped_and_every_key_of_a_group() -> None:
-    text = MANUAL.read_text()
+    sections = MANUAL.read_text().split("\n## ")
+    text = "".join(section for section in sections if not section.startswith("Captures\n"))
     rows = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
     told = set(re.findall(r"`([a-z.\-_]+)`", " ".join(rows)))
     assert told >= NAMES
@@ -152,5 +173,29 @@ def test_the_manual_lists_what_is_shipped_and_every_key_of_a_group() -> None:
 
 
 def test_the_example_of_the_manual_is_a_scenario() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
-    assert [group.name for group in parse(example, "example").groups] == ["climate", "pumps"]
+    example, more = re.findall(r"```yaml\n(.*?)```", MANUAL.read_text(), flags=re.DOTALL)
+    scenario = parse(example + more, "example")
+    assert [group.name for group in scenario.groups] == ["climate", "pumps"]
+    assert [each.server for each in scenario.disturbances] == ["broker", "daemon", "database"]
+
+
+def test_a_ramp_leaves_out_what_else_would_delay_messages() -> None:
+    storm = find("reconnect-storm").scenario
+    assert [group.life.cuts for group in storm.level.groups] == [(), ()]
+    assert storm.level.rate == storm.rate
+    assert find("noisy-tenant").scenario.level.groups[1].bursts is None
+    assert find("database-outage").scenario.level.disturbances == ()
+
+
+def test_groups_share_a_ramp_as_they_share_the_rate() -> None:
+    ramp = Ramping.parse("100:400").pace(20.0)
+    parts = [ramp.part(0.25), ramp.part(0.75)]
+    due = sum(part.due_messages(7.0) for part in parts)
+    assert due == pytest.approx(ramp.due_messages(7.0))
+    assert parts[0].due_messages(20.0) * 3 == pytest.approx(parts[1].due_messages(20.0))
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:x", "9:5", "0:5", "5:"])
+def test_what_is_no_ramp_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no ramp"):
+        Ramping.parse(text)

@@ -17,7 +17,7 @@ def test_what_was_encoded_together_is_sent_as_if_it_had_not(
     fleet: Fleet, rounds: Sequence[int]
 ) -> None:
     numbers = range(min(fleet.lanes, 4))
-    together = [Lane.of(fleet, number, block_slots=2) for number in numbers]
+    together = [Lane.of(fleet, number, block_bytes=1) for number in numbers]
     alone = [Lane.of(fleet, number) for number in numbers]
     for count in rounds:
         stock_up(encoder_of(fleet), together, [lane.sent + count for lane in together])
@@ -45,7 +45,15 @@ def test_a_lane_that_has_packets_keeps_them() -> None:
 
 def test_a_backlog_is_encoded_in_one_go() -> None:
     fleet = Fleet(seed=1, start_us=10**15, step_us=1_000, lanes=2)
-    lane = Lane.of(fleet, 0, block_slots=4)
+    lane = Lane.of(fleet, 0, block_bytes=1)
     stock_up(encoder_of(fleet), [lane], [300])
     lane.take(300, 1)
     assert lane.sent == 300
+
+
+def test_what_is_encoded_at_a_time_is_bounded_by_its_bytes() -> None:
+    fleet = Fleet(seed=1, start_us=10**15, step_us=1_000_000, shape="readings", batch=200)
+    lane = Lane.of(fleet, 0)
+    assert encoder_of(fleet).packet_bytes > 10_000
+    assert 10 < lane.block_size(5_000) * encoder_of(fleet).packet_bytes / 10_000 < 120
+    assert Lane.of(fleet, 0, block_bytes=1).block_size(1) < lane.block_size(1)

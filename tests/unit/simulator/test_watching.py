@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from penstock_simulator.gauges import Gauges
+from penstock_simulator.picture import TerminalView
 from penstock_simulator.watching import (
     Frame,
     LineView,
     PublishingView,
-    TerminalView,
     rates_between,
 )
 

@@ -29,7 +29,7 @@ MESSAGES = st.lists(
 
 def published(lane: PreparedLane) -> list[tuple[str, bytes]]:
     """What comes out of a lane when it is sent as the broker takes it."""
-    sending, packets = Lane(lane, 0, qos=lane.qos, block_slots=3), []
+    sending, packets = Lane(lane, 0, qos=lane.qos, block_bytes=1), []
     sending.connected(PACKET_IDS)
     while sending.sent < lane.slots:
         packets += packets_of(sending.take(lane.slots - sending.sent, 0))

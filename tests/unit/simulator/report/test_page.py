@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from penstock_simulator.report.page import page_of
-from penstock_simulator.report.record import Record, Workload
+from penstock_simulator.report.record import Event, Record, Workload
 from penstock_simulator.sampling import Samples
-from tests.support.records import ACCOUNT, parsed, record, text_of
+from tests.support.records import ACCOUNT, CLIMB, parsed, record, text_of
 
 
 def shown(record: Record) -> ET.Element:
@@ -135,3 +135,36 @@ def test_what_is_never_acknowledged_is_told(qos: int) -> None:
 
 def test_a_run_that_sent_nothing_has_a_page_too() -> None:
     assert "nothing was sent" in text_of(shown(record(seconds=0, samples=Samples())))
+
+
+def test_a_ramp_shows_its_knee_in_words_and_in_its_charts() -> None:
+    page = shown(record(ramp=CLIMB, workload=Workload(cpu_share=1, late_share=0, limits=True)))
+    assert "The knee is at 2,000 messages a second" in text_of(page)
+    assert "The simulator was a limit" not in text_of(page)
+    for key in ("ramp-rate", "ramp-latency"):
+        assert "knee 2,000/s" in text_of(figure(page, key))
+    assert "3,000/s 2,990/s 2,100/s" in text_of(figure(page, "ramp-rate"))
+    assert "2.5 s" in text_of(figure(page, "ramp-latency"))
+
+
+def test_what_lasted_is_a_band_in_every_chart_over_time() -> None:
+    page = shown(record(events=[Event(1.0, "The broker was stopped.", until_seconds=2.25)]))
+    assert "1 s to 2.2 s The broker was stopped." in text_of(page)
+    for key in ("throughput", "latency", "queue", "cpu"):
+        (band,) = [each for each in figure(page, key).iter("g") if each.get("class") == "band"]
+        assert text_of(band) == "The broker was stopped."
+        (area,) = band.iter("rect")
+        assert float(area.get("width") or 0) > 300
+
+
+def test_connections_are_shown_where_they_come_and_go() -> None:
+    kept = Samples(at_seconds=[1, 2, 4], connections=[50, 50, 0])  # it disconnects in the end
+    assert "connections" not in {each.get("id") for each in shown(record(samples=kept)).iter()}
+    cut = Samples(at_seconds=[1, 2, 4], connections=[50, 20, 0])
+    assert "2 s 20" in text_of(figure(shown(record(samples=cut)), "connections"))
+
+
+def test_a_machine_that_was_busy_is_told_from_a_simulator_that_was() -> None:
+    for cpu, told in ((0.2, True), (0.97, False)):
+        work = Workload(cpu_share=cpu, late_share=0.05, limits=True)
+        assert ("something else" in text_of(shown(record(workload=work)))) == told
