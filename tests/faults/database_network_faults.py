@@ -112,7 +112,11 @@ def hide_some(trial: Trial, commits: Commits, spool: dict[str, object]) -> None:
     with trial.under_load(messages=half_a_load(trial)):
         for _ in trial.times(short=2, long=50):
             commits.wanted = True
-            wait_until(lambda: not commits.wanted, "a commit was hidden")
+            wait_until(
+                lambda: not commits.wanted,
+                "a commit was hidden",
+                within_seconds=trial.drain_seconds,
+            )
             trial.wait(0.02, 0.3)
     trial.drain()
     found = trial.daemon.metric("penstock_readings_duplicate_total")
