@@ -38,6 +38,7 @@ from penstock.spool.spool import Spool, SpoolFull
 from penstock.spool.worker import Worker
 from tests.support.batches import dead_letter
 from tests.support.clocks import ManualClock
+from tests.support.disk import IN_MEMORY
 from tests.support.faulty_disk import DiskFault, FaultyDisk, copied
 from tests.support.model_database import ModelDatabase, Mood, identity_of, readings_in
 from tests.support.readings import Reading, batch
@@ -48,8 +49,6 @@ MAX_BYTES = 1_500
 """Some five batches."""
 MAX_AGE_SECONDS = 60.0
 LONG_SECONDS = 300.0
-IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""No power cut is played here, and hundreds of fsyncs would take long."""
 
 
 class Sent(NamedTuple):
