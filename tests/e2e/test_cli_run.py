@@ -32,6 +32,24 @@ def test_what_only_a_person_can_mend_ends_with_3_and_says_so_in_the_log(tmp_path
     assert "exception" not in events[-1]
 
 
+def test_what_is_doubtful_is_told_once_and_the_start_goes_on(tmp_path: Path) -> None:
+    with address_in_use() as listen:
+        config = write_config(
+            tmp_path,
+            http={"listen": listen},
+            log={"format": "json"},
+            storage={"dsn": "postgresql://penstock:hunter2@db/penstock"},
+        )
+        config.chmod(0o644)
+        done = penstock("run", "--config", config)
+    events = [json.loads(line) for line in done.errors.splitlines()]
+    (doubtful,) = [event for event in events if event["level"] == "warning"]
+    assert doubtful["event"] == "configuration_doubtful"
+    assert f"{config} holds a password and everybody can read it" in doubtful["warning"]
+    assert events[-1]["event"] == "stopped_by_error"
+    assert "hunter2" not in done.errors
+
+
 def test_a_bug_ends_with_1_and_its_traceback_is_one_line_of_the_log(tmp_path: Path) -> None:
     config = write_config(tmp_path, log={"format": "json"})
     broken = (

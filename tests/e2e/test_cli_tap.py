@@ -13,9 +13,10 @@ import pytest
 from penstock import sandbox
 from penstock.cli.exits import ExitCode
 from penstock.sandbox.ports import LOOPBACK, free_port
-from tests.support.command_line import PENSTOCK, write_config
+from tests.support.command_line import PENSTOCK, penstock, write_config
 from tests.support.daemon_process import DaemonProcess, wait_until
 from tests.support.publishing import publish, rows_of
+from tests.support.renaming_broker import renaming_broker
 from tests.support.tap_process import Tap
 
 Publisher = Callable[..., None]
@@ -156,6 +157,38 @@ def test_the_broker_keeps_nothing_of_it(
         assert tap.end(signal.SIGINT)[0] == ExitCode.OK
     assert client_ids
     assert not session_present(broker, client_ids[-1])
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_it_declines_where_it_would_be_given_the_daemons_session(
+    tmp_path: Path, scratch: Path, database: str, topic_prefix: str, protocol: str
+) -> None:
+    word = tmp_path / "word"
+    word.write_text("word")
+    word.chmod(0o600)
+    with renaming_broker(scratch / topic_prefix, {"penstock": "word"}) as broker:
+        daemon = DaemonProcess(
+            tmp_path,
+            mqtt_url=broker.url,
+            dsn=database,
+            settings={
+                "mqtt": {
+                    "protocol": protocol,
+                    "username": "penstock",
+                    "password": {"file": str(word)},
+                }
+            },
+            routes=[{"topic": "{tenant}/{device}"}],
+        )
+        with daemon:
+            done = penstock("tap", "--config", daemon.config)
+            assert done.status == ExitCode.FATAL, done
+            assert "use_username_as_clientid false" in done.errors
+            wait_until(
+                lambda: daemon.metric("penstock_mqtt_connections_total") == 2,
+                "the daemon has connected again",
+            )
+            assert daemon.metric("penstock_mqtt_sessions_lost_total") == 0
 
 
 def session_present(broker: sandbox.Broker, client_id: str) -> bool:

@@ -121,6 +121,21 @@ def test_what_is_refused_is_kept_and_told_and_heals_without_a_restart(
         assert daemon.metric("penstock_dead_letters_total") == 0
 
 
+def test_who_may_not_log_in_at_the_start_is_told_once(
+    tmp_path: Path, mqtt_url: str, database: str, topic_prefix: str
+) -> None:
+    stranger = as_role(database, "nobody_knows")
+    daemon = make_daemon(tmp_path, mqtt_url, stranger, topic_prefix, spool=False)
+    daemon.start(ready=False)
+    try:
+        # The schema is asked for, and signs of life are, each over and over.
+        refusals = "penstock_database_refusals_total"
+        wait_until(lambda: daemon.metric(refusals, cause="login") >= 15, "tried again and again")
+        assert len(refusals_told(daemon)) == 1
+    finally:
+        daemon.kill()
+
+
 @pytest.mark.parametrize("spool", [False, True], ids=["no spool", "spool"])
 @pytest.mark.parametrize("ahead", [False, True], ids=["behind", "ahead"])
 def test_a_schema_of_another_version_is_waited_for(

@@ -64,7 +64,8 @@ class Trial:
         self.problems: list[str] = []
         """What was not as promised, beside the oracle's counts."""
         self.recovery_seconds: float | None = None
-        self._drain_seconds = drain_seconds
+        self.drain_seconds = drain_seconds
+        """How long the daemon may take to get over a fault before it is said that it never does."""
         self._stack = ExitStack()
         self._loads: list[Load] = []
         self._canaries = 0
@@ -163,7 +164,6 @@ class Trial:
             self.prefix,
             malformed=0.005,
             rate=rate,
-            seconds=0,
             name=f"load-{secrets.token_hex(4)}",
             options=options,
         )
@@ -199,7 +199,7 @@ class Trial:
         )
         try:
             wait_until(
-                lambda: bool(rows_of(self.dsn, found)), "", within_seconds=self._drain_seconds
+                lambda: bool(rows_of(self.dsn, found)), "", within_seconds=self.drain_seconds
             )
         except AssertionError:
             self.problems.append("no fresh message was ever stored")
@@ -213,7 +213,7 @@ class Trial:
             self.problems.append("the daemon does not run")
             return
         try:
-            drain(self.daemon, within_seconds=self._drain_seconds)
+            drain(self.daemon, within_seconds=self.drain_seconds)
         except AssertionError:
             self.problems.append("it never came to rest")
             return

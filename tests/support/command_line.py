@@ -43,7 +43,8 @@ def penstock(
 
 
 def write_config(folder: Path, **sections: object) -> Path:
-    """A configuration file with these sections."""
+    """A configuration file with these sections, for nobody else's eyes."""
     path = folder / "penstock.yaml"
+    path.touch(0o600)
     path.write_text(yaml.safe_dump(sections))
     return path

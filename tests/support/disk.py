@@ -15,6 +15,8 @@ from typing import Literal
 import pytest
 
 MEBIBYTE = 1_048_576
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where there is one, a folder for tests that play no power cut: hundreds of fsyncs take long."""
 
 Limit = Literal["RLIMIT_FSIZE", "RLIMIT_NOFILE", "RLIMIT_AS"]
 """Bytes of a file, open files, bytes of address space (getrlimit(2))."""

@@ -6,18 +6,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from tests.support.daemon_process import DEADLINE_SECONDS, DaemonProcess, wait_until
 from tests.support.publishing import until_published
 
 SIMULATOR = (sys.executable, "-m", "penstock_simulator")
 RATE = 2_000
-SECONDS = 12
+MESSAGES = 16_000
+"""What is published at least: more than the 10,000 that tests want acknowledged."""
 
 
 class Load:
-    """A simulated fleet that publishes in a process of its own."""
+    """A simulated fleet that publishes in a process of its own; a context that it does not outlive.
+
+    When the context is entered it has begun.
+    """
 
     def __init__(
         self,
@@ -27,11 +32,10 @@ class Load:
         *,
         malformed: float = 0.0,
         rate: int = RATE,
-        seconds: int = SECONDS,
         name: str = "load",
         options: tuple[str, ...] = (),
     ) -> None:
-        """Begin to publish, for so many seconds or, when they are 0, until `end`.
+        """Begin to publish, until `end`.
 
         `name` tells the loads of one folder apart; `options` go to the simulator.
         """
@@ -40,23 +44,34 @@ class Load:
         self._started_seconds = time.monotonic()
         self._url = mqtt_url
         self._rate = rate
-        self._endless = not seconds
         self.topic = f"{prefix}/{{tenant}}/{{device}}/telemetry"
         self._process = subprocess.Popen(
             [
                 *SIMULATOR, "run", "--url", mqtt_url, "--topic", self.topic,
-                "--rate", str(rate), "--duration", str(seconds), "--malformed", str(malformed),
+                "--rate", str(rate), "--duration", "0", "--malformed", str(malformed),
                 "--ledger", str(self._ledger), *options,
             ],
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        self.until_publishing()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abandon()
 
     def until_publishing(self) -> None:
         """Wait until it has begun: on a busy machine a process takes seconds to start."""
         until_published(self._url, self.topic.format(tenant="+", device="+"))
         self._started_seconds = time.monotonic()
 
-    def publish_at_least(self, messages: int) -> None:
+    def publish_at_least(self, messages: int = MESSAGES) -> None:
         """Wait until so many should have been published."""
         due_seconds = self._started_seconds + messages / self._rate
         time.sleep(max(0.0, due_seconds - time.monotonic()))
@@ -66,9 +81,8 @@ class Load:
         return self._process.poll() is None
 
     def end(self) -> None:
-        """Wait until it has published all and heard of all, having told an endless load to stop."""
-        if self._endless:
-            self._process.send_signal(signal.SIGINT)
+        """Tell it to stop, and wait until it has heard of all that it has published."""
+        self._process.send_signal(signal.SIGINT)
         assert self._process.wait(timeout=120) == 0
 
     def account(self, dsn: str) -> dict[str, Any]:

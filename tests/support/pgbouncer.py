@@ -7,13 +7,12 @@ import os
 import shutil
 import signal
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from penstock.sandbox.ports import LOOPBACK, accepts_connections, free_port
 from penstock.sandbox.process import Process
 from penstock.sandbox.programs import find_program
+from penstock.sandbox.server import Server
 
 _USER = "postgres"
 
@@ -33,8 +32,10 @@ server_login_retry = 0.2
 """
 
 
-class PgBouncer:
-    """One private pgbouncer; as a context manager it is started and stopped."""
+class PgBouncer(Server):
+    """One private pgbouncer, which ends at once, with all connections."""
+
+    _STOP_SIGNAL = signal.SIGKILL  # what SIGTERM does depends on its version
 
     def __init__(self, folder: Path, dsn: str, *, pool_size: int = 2) -> None:
         """Prepare one in `folder` for the server of `dsn`; `pool_size` is that of its sessions."""
@@ -43,11 +44,13 @@ class PgBouncer:
         self._folder = folder
         self._pool_size = pool_size
         self._user = _USER if os.geteuid() == 0 else None
-        self._process = Process(
-            "pgbouncer",
-            log_path=folder / "pgbouncer.log",
-            death_signal=signal.SIGKILL,
-            user=self._user,
+        super().__init__(
+            Process(
+                "pgbouncer",
+                log_path=folder / "pgbouncer.log",
+                death_signal=signal.SIGKILL,
+                user=self._user,
+            )
         )
 
     @property
@@ -76,19 +79,3 @@ class PgBouncer:
         self._process.start(
             [find_program("pgbouncer"), configuration], lambda: accepts_connections(self.port)
         )
-
-    def stop(self) -> None:
-        """End it at once, with all connections: what SIGTERM does depends on its version."""
-        self._process.signal(signal.SIGKILL)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()

@@ -52,7 +52,7 @@ class Daemon:
         self._flow = Flow(
             settings, self._store, self._database_answers, self._admitted, self._metrics, clock
         )
-        self._schema = Schema(settings.storage, self._metrics)
+        self._schema = Schema(settings.storage, self._metrics, self._store.complain)
         self._movers: list[asyncio.Task[None]] = []
         self._imbalance = StandingImbalance(self._metrics.ledger)
 

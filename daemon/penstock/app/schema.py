@@ -6,6 +6,7 @@ person has chosen a way.
 """
 
 import asyncio
+from collections.abc import Callable
 from random import random
 
 import structlog
@@ -22,9 +23,13 @@ log = structlog.get_logger(__name__)
 class Schema:
     """The schema of one database, from the daemon's side."""
 
-    def __init__(self, storage: Storage, metrics: Metrics) -> None:
+    def __init__(
+        self, storage: Storage, metrics: Metrics, complain: Callable[[Refused], None]
+    ) -> None:
+        """`complain` says what a person has to see to; the store may have met it as well."""
         self._storage = storage
         self._metrics = metrics
+        self._complain = complain
         self.ready = False
         """Whether it was seen to be up to date."""
         self.fault = ""
@@ -68,4 +73,4 @@ class Schema:
             return
         self._metrics.storage.refusals[error.refusal] += 1
         if news:
-            log.error("database_refuses", cause=error.refusal.value, reason=str(error))
+            self._complain(error)

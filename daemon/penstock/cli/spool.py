@@ -46,9 +46,14 @@ def drain(config: ConfigFile = None) -> None:
     empty, and at the first thing that the database does not take; doing it again goes on.
     """
     from penstock.cli.spool_work import drain_spool
+    from penstock.spool.ownership import give_to_owner
 
     settings = settings_from(config)
-    asyncio.run(drain_spool(_path(settings), settings))
+    path = _path(settings)
+    try:
+        asyncio.run(drain_spool(path, settings))
+    finally:
+        give_to_owner(path)
 
 
 @spool.command()

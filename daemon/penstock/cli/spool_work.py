@@ -31,6 +31,7 @@ from penstock.spool.label import Record, Unreadable, is_intact
 from penstock.spool.lock import SpoolLock
 from penstock.spool.log import log_of, renew_log, restore_log
 from penstock.spool.mark import read_mark
+from penstock.spool.ownership import give_to_owner
 from penstock.spool.quarantine import quarantine_folder
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
@@ -181,6 +182,7 @@ def _opened(path: Path) -> Iterator[SpoolFile]:
         finally:
             # All of a damaged one is for the daemon to salvage.
             restore_log(path, logged)
+            give_to_owner(path)
     except SpoolFault as fault:
         raise _UnusableError(str(fault)) from fault
     finally:

@@ -1,8 +1,8 @@
 """Listens beside the daemon and prints what it hears.
 
-What always holds: the session with the broker is another than the daemon's and ends with the
-connection; nothing is acknowledged; and the socket is read whatever the output does, because a
-broker keeps what a slow client does not take.
+What always holds: the session with the broker is seen to be another than the daemon's before
+anything is subscribed to, and ends with the connection; nothing is acknowledged; and the socket is
+read whatever the output does, because a broker keeps what a slow client does not take.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import msgspec
 from penstock.cli.interpretation import Interpretation, Interpreter, Reading
 from penstock.cli.line_printer import LinePrinter
 from penstock.cli.output import printable, remark, rfc3339
+from penstock.cli.own_session import until_session_is_own
 from penstock.cli.wanted import Wanted
 from penstock.clock import SystemClock
 from penstock.errors import ConfigError, Rejected
@@ -43,8 +44,9 @@ class Tapping:
         self._line = _as_json if as_json else _as_text
         self._readings_left = max_readings
         self._clock = SystemClock()
+        self._access = tap_access(settings.mqtt, suffix)
         self._source = make_source(
-            tap_session(settings.mqtt, suffix),
+            tap_session(self._access),
             filters,
             self,
             self._clock,
@@ -69,8 +71,14 @@ class Tapping:
         self._take_leave()
 
     async def _until_the_end(self) -> None:
-        source = asyncio.create_task(self._source.run(), name="source")
         end = asyncio.create_task(self._end.wait(), name="end")
+        caution = asyncio.create_task(until_session_is_own(self._access), name="caution")
+        await asyncio.wait((caution, end), return_when=asyncio.FIRST_COMPLETED)
+        if not caution.done():
+            caution.cancel()
+            return
+        await caution
+        source = asyncio.create_task(self._source.run(), name="source")
         await asyncio.wait((source, end), return_when=asyncio.FIRST_COMPLETED)
         end.cancel()
         if not source.done():
@@ -109,11 +117,15 @@ class Tapping:
             remark(f"readings left out, the output being too slow: {self._printer.left_out}")
 
 
-def tap_session(mqtt: Mqtt, suffix: str) -> Mqtt:
-    """The daemon's access to the broker for another session, which the broker forgets at once."""
+def tap_access(mqtt: Mqtt, suffix: str) -> Mqtt:
+    """The daemon's access to the broker under a client id that nobody ever had."""
+    return msgspec.structs.replace(mqtt, client_id=f"penstock-tap-{suffix}")
+
+
+def tap_session(access: Mqtt) -> Mqtt:
+    """A session for listening, which the broker forgets at once."""
     return msgspec.structs.replace(
-        mqtt,
-        client_id=f"penstock-tap-{suffix}",
+        access,
         share_group=None,
         qos=0,
         session_expiry_seconds=0,

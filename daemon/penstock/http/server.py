@@ -32,6 +32,12 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'",
 }
 _LARGEST_BODY_BYTES = 1_024
+_REQUEST_SECONDS = 75.0
+"""How long a client has for the whole head of a request, and may be idle between two.
+
+aiohttp measures both as its keep-alive, the first from the connection on; without this it waits an
+hour for a client that sends a byte now and then. Longer than the usual interval of scrapes.
+"""
 _SHUTDOWN_SECONDS = 1.0
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -50,6 +56,7 @@ class HttpServer:
             _application(_Resources(metrics, levels)),
             access_log=None,
             handle_signals=False,
+            keepalive_timeout=_REQUEST_SECONDS,
             shutdown_timeout=_SHUTDOWN_SECONDS,
         )
         self.address: ListenAddress | None = None

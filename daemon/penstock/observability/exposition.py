@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from penstock import __version__
-from penstock.observability.families import Family, counter, histogram, printable
+from penstock.observability.families import Family, counter, gauges, histogram, printable
 from penstock.observability.ledger import Account
 from penstock.observability.levels import Levels, LevelsNow
 from penstock.observability.metrics import Metrics
@@ -181,7 +181,8 @@ def _level_families(levels: Levels) -> Iterator[Family]:
         "Reconnects on which the broker had dropped our session and what waited in it.",
         levels.mqtt_sessions_lost,
     )
-    for name, text, value in (
+    yield from gauges(
+        "penstock",
         ("mqtt_connected", "1 while connected and subscribed.", levels.mqtt_connected),
         ("mqtt_paused", "1 while the broker is held back, the queue being full.", levels.paused),
         ("mqtt_receive_maximum", "In-flight window in force, in messages.", levels.receive_maximum),
@@ -209,5 +210,4 @@ def _level_families(levels: Levels) -> Iterator[Family]:
             levels.oldest_age_seconds,
         ),
         ("series_cached", "Series known in memory.", levels.series_cached),
-    ):
-        yield GaugeMetricFamily(f"penstock_{name}", text, value)
+    )

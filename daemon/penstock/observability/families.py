@@ -1,6 +1,6 @@
 """Counts as the metric families of prometheus_client."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from prometheus_client.core import (
@@ -22,6 +22,12 @@ def counter(name: str, text: str, label: str, values: Mapping[Label, int]) -> Fa
     for value, count in values.items():
         family.add_metric([str(value)], count)
     return family
+
+
+def gauges(prefix: str, *rows: tuple[str, str, float]) -> Iterator[Family]:
+    """A gauge without labels for each name, help and value, called `<prefix>_<name>`."""
+    for name, text, value in rows:
+        yield GaugeMetricFamily(f"{prefix}_{name}", text, value)
 
 
 def histogram(name: str, text: str, values: Histogram) -> Family:

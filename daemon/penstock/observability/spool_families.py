@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily
 
-from penstock.observability.families import Family, counter, histogram
+from penstock.observability.families import Family, counter, gauges, histogram
 from penstock.observability.levels import SpoolLevels
 from penstock.observability.metrics import Metrics
 
@@ -34,7 +34,8 @@ def spool_families(metrics: Metrics, levels: SpoolLevels) -> Iterator[Family]:
         "Commits of the spool, each with its fsync.",
         counts.commit_seconds,
     )
-    for name, text, level in (
+    yield from gauges(
+        "penstock_spool",
         ("usable", "1 while the spool takes batches.", float(levels.state == "usable")),
         ("batches", "Batches in the spool.", levels.batches),
         ("rows", "Their rows.", levels.rows),
@@ -50,5 +51,4 @@ def spool_families(metrics: Metrics, levels: SpoolLevels) -> Iterator[Family]:
             "Rows out of the spool per second, over the last 10 seconds.",
             metrics.replay_rate.per_second(),
         ),
-    ):
-        yield GaugeMetricFamily(f"penstock_spool_{name}", text, level)
+    )

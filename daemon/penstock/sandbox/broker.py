@@ -10,14 +10,13 @@ import signal
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from penstock.sandbox.certificates import Certificates
 from penstock.sandbox.errors import SandboxError
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process, run
 from penstock.sandbox.programs import find_mosquitto, find_program
+from penstock.sandbox.server import Server
 
 _ANSWER_SECONDS = 2.0
 _CONNECT = bytes.fromhex("100d 0004 4d515454 05 02 000a 00 0000")
@@ -25,8 +24,10 @@ _CONNECT = bytes.fromhex("100d 0004 4d515454 05 02 000a 00 0000")
 _CONNACK = 0x20
 
 
-class Broker:
-    """One private mosquitto; as a context manager it is started and stopped."""
+class Broker(Server):
+    """One private mosquitto; if it is durable, its sessions survive a restart."""
+
+    _STOP_SIGNAL = signal.SIGTERM  # at which it saves its state
 
     def __init__(
         self,
@@ -59,8 +60,8 @@ class Broker:
         self._require_certificate = require_certificate
         self._users = users
         self._lines = tuple(lines)
-        self._process = Process(
-            "mosquitto", log_path=folder / "mosquitto.log", death_signal=signal.SIGKILL
+        super().__init__(
+            Process("mosquitto", log_path=folder / "mosquitto.log", death_signal=signal.SIGKILL)
         )
 
     @property
@@ -90,25 +91,6 @@ class Broker:
             raise SandboxError("this broker was made without certificates")
         return f"mqtts://localhost:{self.tls_port}"
 
-    @property
-    def running(self) -> bool:
-        """Whether it runs now."""
-        return self._process.running
-
-    @property
-    def process_id(self) -> int:
-        """Its process id.
-
-        Raises:
-            SandboxError: it does not run.
-        """
-        return self._process.process_id
-
-    @property
-    def log_path(self) -> Path:
-        """Its log, over all its runs."""
-        return self._process.log_path
-
     def start(self) -> None:
         """Start it and return when it answers.
 
@@ -120,31 +102,6 @@ class Broker:
         configuration = self.folder / "mosquitto.conf"
         configuration.write_text(self._configuration())
         self._process.start([program, "-c", configuration], self._answers)
-
-    def stop(self) -> None:
-        """Ask it to stop (SIGTERM), which saves its state if it is durable, and wait."""
-        self._process.signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End it at once (SIGKILL), and wait."""
-        self._process.signal(signal.SIGKILL)
-
-    def restart(self) -> None:
-        """Stop and start it; its sessions survive if it is durable."""
-        self.stop()
-        self.start()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def _configuration(self) -> str:
         return "\n".join(

@@ -12,13 +12,12 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from penstock.sandbox.errors import SandboxError
 from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.sandbox.process import Process, run
 from penstock.sandbox.programs import find_postgresql
+from penstock.sandbox.server import Server
 
 _SUPERUSER = "postgres"
 _STOP_SECONDS = 30.0
@@ -38,8 +37,10 @@ _SETTINGS = {
 }
 
 
-class Postgres:
-    """One private PostgreSQL server; as a context manager it is started and stopped."""
+class Postgres(Server):
+    """One private PostgreSQL server; its process id is the postmaster's."""
+
+    _STOP_SIGNAL = signal.SIGINT  # a fast shutdown, which ends the sessions
 
     def __init__(
         self, folder: Path, *, fsync: bool = True, settings: Mapping[str, str] | None = None
@@ -62,37 +63,20 @@ class Postgres:
             "fsync": "on" if fsync else "off",
             **(settings or {}),
         }
-        self._process = Process(
-            "postgres",
-            log_path=folder / "postgres.log",
-            # An immediate shutdown: the server takes its backends with it.
-            death_signal=signal.SIGQUIT,
-            user=self._user,
+        super().__init__(
+            Process(
+                "postgres",
+                log_path=folder / "postgres.log",
+                # An immediate shutdown: the server takes its backends with it.
+                death_signal=signal.SIGQUIT,
+                user=self._user,
+            )
         )
 
     @property
     def dsn(self) -> str:
         """The server's `postgres` database, as a superuser."""
         return f"postgresql://{_SUPERUSER}@{LOOPBACK}:{self.port}/postgres"
-
-    @property
-    def running(self) -> bool:
-        """Whether it runs now."""
-        return self._process.running
-
-    @property
-    def process_id(self) -> int:
-        """The process id of the postmaster.
-
-        Raises:
-            SandboxError: it does not run.
-        """
-        return self._process.process_id
-
-    @property
-    def log_path(self) -> Path:
-        """Its log, over all its runs."""
-        return self._process.log_path
 
     def start(self) -> None:
         """Start it, the first time after making its data folder, and return when it is ready.
@@ -105,34 +89,13 @@ class Postgres:
             self._initialise(programs)
         self._process.start([programs / "postgres", "-D", self._data], self._ready)
 
-    def stop(self) -> None:
-        """Ask it to end its sessions and stop (fast shutdown, SIGINT), and wait."""
-        self._process.signal(signal.SIGINT)
-
     def kill(self) -> None:
         """End it and its backends at once (SIGKILL), and wait; the next start recovers."""
         backends = _children(self.process_id)
-        self._process.signal(signal.SIGKILL)
+        super().kill()
         for backend in backends:
             _kill_if_alive(backend)
         _wait_for_end_of(backends)
-
-    def restart(self) -> None:
-        """Stop and start it."""
-        self.stop()
-        self.start()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def _data(self) -> Path:

@@ -106,8 +106,10 @@ class _Converter:
             except Unavailable as error:
                 self._faults.add(path, str(error), node.where)
                 return default
-        if isinstance(node, Scalar) and (node.from_environment or _may_be_literal(hint)):
+        if isinstance(node, Scalar) and node.from_environment:
             return Secret(node.text)
+        if isinstance(node, Scalar) and _may_be_literal(hint):
+            return self._secrets.literal(node.text)
         self._faults.add(
             path, f"a secret does not stand in this file as it is: use {FORMS}", node.where
         )

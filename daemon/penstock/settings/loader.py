@@ -44,7 +44,7 @@ def load_with_warnings(
     """As `load`, with the warnings."""
     if path is None:
         return parse("", environ, DEFAULTS_SOURCE, check_routes)
-    return parse(_read(path), environ, str(path), check_routes)
+    return parse(_read(path), environ, str(path), check_routes, file=path)
 
 
 def parse(
@@ -52,13 +52,17 @@ def parse(
     environ: Mapping[str, str],
     source: str = "configuration",
     check_routes: RouteCheck | None = None,
+    *,
+    file: Path | None = None,
 ) -> Loaded:
     """The settings in YAML `text`, with the overrides of `environ`; `source` names it in errors.
+
+    `file` is where the text stands, if it is in one, so that who can read it is looked at.
 
     Raises `ConfigError` whose text names every fault, those that `check_routes` finds included once
     the routes can be read at all.
     """
-    faults, secrets = Faults(), SecretSources(environ)
+    faults, secrets = Faults(), SecretSources(environ, file)
     root = read_document(text, faults)
     if isinstance(root, Table):
         overlay(root, environ, faults, ignore=referenced_variables(root))

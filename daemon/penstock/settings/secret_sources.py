@@ -1,8 +1,8 @@
 """Where secrets come from: a file, a systemd credential, or the environment.
 
 A secret is a table with one key: `{file: /path}`, `{credential: name}` (a file that systemd puts in
-`$CREDENTIALS_DIRECTORY`, see systemd.exec(5)), or `{env: NAME}`. What was read is never shown:
-faults and warnings name the source alone.
+`$CREDENTIALS_DIRECTORY`, see systemd.exec(5)), or `{env: NAME}`. A DSN may also stand in the
+configuration as it is. What was read is never shown: faults and warnings name the source alone.
 """
 
 import stat
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from penstock.settings.document import Node, Scalar, Table
+from penstock.settings.dsn import holds_password
 from penstock.settings.secret import Secret
 
 FORMS = "{file: /path}, {credential: name} or {env: NAME}"
@@ -22,11 +23,25 @@ class Unavailable(Exception):  # noqa: N818 - says why, to whoever reads the fau
 
 
 class SecretSources:
-    """Reads secrets; `warnings` gathers what an operator should mend although it works."""
+    """Reads secrets; `warnings` gathers what an operator should mend although it works.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    `configuration` is the file that names them, `None` when there is none.
+    """
+
+    def __init__(self, environ: Mapping[str, str], configuration: Path | None = None) -> None:
         self._environ = environ
+        self._configuration = configuration
         self.warnings: list[str] = []
+
+    def literal(self, text: str) -> Secret:
+        """The secret that stands in the configuration as it is."""
+        secret, file = Secret(text), self._configuration
+        if file is not None and holds_password(secret) and _everybody_can_read(file):
+            self.warnings.append(
+                f"{file} holds a password and everybody can read it: say where the secret is "
+                f"instead ({FORMS}), or let only the daemon's user read the file"
+            )
+        return secret
 
     def read(self, table: Table) -> Secret:
         """The secret that `table` points at. Raises `Unavailable`."""
@@ -54,7 +69,7 @@ class SecretSources:
     def _file(self, path: Path) -> str:
         try:
             with path.open("rb") as file:
-                mode = path.stat().st_mode
+                public = _everybody_can_read(path)
                 content = file.read(_MAX_BYTES + 1)
         except OSError as error:
             raise Unavailable(f"cannot read {path}: {error.strerror}") from error
@@ -62,7 +77,7 @@ class SecretSources:
             raise Unavailable("is not the path of a file") from error
         if len(content) > _MAX_BYTES:
             raise Unavailable(f"{path} is longer than {_MAX_BYTES} bytes")
-        if mode & stat.S_IROTH:
+        if public:
             self.warnings.append(
                 f"{path} holds a secret and everybody can read it: chmod o-r {path}"
             )
@@ -84,6 +99,10 @@ def referenced_variables(node: Node) -> set[str]:
         own = {named.text} if isinstance(named, Scalar) and len(node.items) == 1 else set()
         return own.union(*(referenced_variables(child) for child in node.items.values()))
     return set().union(*(referenced_variables(child) for child in node.items))
+
+
+def _everybody_can_read(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def _source(table: Table) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from penstock.observability.metrics import SpoolFaultKind
 from penstock.spool.faults import SpoolFault, judged
+from penstock.spool.ownership import give_opened_to_owner
 
 
 class SpoolLock:
@@ -23,7 +24,10 @@ class SpoolLock:
         """
         self._path = spool.with_name(spool.name + ".lock")
         with judged():
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Root may open it for another user, who must not lead root elsewhere by a link.
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(self._path, flags, 0o600)
+        give_opened_to_owner(self._file, spool.parent)
         try:
             with judged():
                 self._take(spool)

@@ -8,7 +8,7 @@ said once, as an error, until all is well again.
 import msgspec
 import structlog
 
-from penstock.errors import Refused, Retryable
+from penstock.errors import Refusal, Refused, Retryable
 from penstock.observability.metrics import StorageCounts
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class Standing:
         self._counts = counts
         self._not_taken: DatabaseStatus | None = None
         """Why the last batch was not."""
-        self._complaints: set[str] = set()
+        self._complaints: dict[Refusal, str] = {}
         self._was_well = False
         self.reached = NOT_YET
         """Whether it answers, which it may while it refuses batches."""
@@ -59,7 +59,9 @@ class Standing:
         """It did not do what was asked."""
         self.reached = DatabaseStatus(connected=False, detail=str(error))
         if isinstance(error, Refused):
-            self._complain(error)
+            self._counts.refusals[error.refusal] += 1
+            if error.refusal not in self._complaints:
+                self._say(error)
         elif self._was_well:
             log.warning("database_unavailable", reason=str(error))
         self._was_well = False
@@ -69,11 +71,14 @@ class Standing:
         self.failed(error)
         self._not_taken = self.reached
 
-    def _complain(self, error: Refused) -> None:
-        self._counts.refusals[error.refusal] += 1
-        if error.refusal not in self._complaints:
-            self._complaints.add(error.refusal)
-            log.error("database_refuses", cause=error.refusal.value, reason=str(error))
+    def complain(self, error: Refused) -> None:
+        """Say what it has refused to somebody else, unless just that was said."""
+        if self._complaints.get(error.refusal) != str(error):
+            self._say(error)
+
+    def _say(self, error: Refused) -> None:
+        self._complaints[error.refusal] = str(error)
+        log.error("database_refuses", cause=error.refusal.value, reason=str(error))
 
     def _settle(self) -> None:
         if self.status.connected and not self._was_well:

@@ -63,6 +63,10 @@ class TimescaleStore:
             self._standing.answered()
         return self._unless_lost(self._standing.reached)
 
+    def complain(self, error: Refused) -> None:
+        """Say what the same database has refused to somebody else, unless just that was said."""
+        self._standing.complain(error)
+
     async def store(self, batch: Batch) -> Stored:
         self._indexes.add(batch.index)
         try:

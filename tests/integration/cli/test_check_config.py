@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from penstock.cli.exits import ExitCode
+from penstock.sandbox.ports import LOOPBACK, free_port
 from penstock.settings.dump import redacted
 from penstock.settings.tree import Settings
 from tests.support.command_line import penstock, write_config
@@ -85,6 +86,19 @@ def test_what_is_doubtful_is_a_warning_and_no_fault(tmp_path: Path) -> None:
     )
     assert done.status == ExitCode.OK
     assert done.errors.startswith("warning: mqtt.receive_maximum: ")
+
+
+@pytest.mark.parametrize("command", ["check-config", "doctor"])
+def test_a_password_that_everybody_can_read_is_a_warning(tmp_path: Path, command: str) -> None:
+    config = write_config(
+        tmp_path,
+        mqtt={"url": f"mqtt://{LOOPBACK}:{free_port()}"},
+        storage={"dsn": f"postgresql://penstock:hunter2@{LOOPBACK}:{free_port()}/penstock"},
+    )
+    config.chmod(0o644)
+    done = penstock(command, config)
+    assert done.errors.startswith(f"warning: {config} holds a password and everybody can read it")
+    assert "hunter2" not in done.output + done.errors
 
 
 @pytest.mark.parametrize("form", [[], ["--config"], ["-c"]])

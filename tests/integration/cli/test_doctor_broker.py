@@ -21,6 +21,7 @@ from penstock.settings.tree import Mqtt, Route, Settings, Tls
 from tests.support.mqtt_client import mqtt_client
 from tests.support.polling import until
 from tests.support.recorder import Recorder, running
+from tests.support.renaming_broker import renaming_broker
 
 pytestmark = [
     # paho leaves the socket of a failed handshake to the garbage collector.
@@ -74,12 +75,8 @@ def guarded(scratch: Path) -> Iterator[sandbox.Broker]:
 def renaming(scratch: Path) -> Iterator[sandbox.Broker]:
     """A broker that takes the user name for the client id."""
     skip_unless_private()
-    port = free_port()
-    lines = [f"listener {port} {LOOPBACK}", "use_username_as_clientid true"]
     users = {USER: PASSWORD, PUBLISHER: "word"}
-    broker = sandbox.Broker(scratch / "doctor-renaming", users=users, lines=lines)
-    with broker:
-        broker.port = port
+    with renaming_broker(scratch / "doctor-renaming", users) as broker:
         yield broker
 
 

@@ -13,7 +13,7 @@ from penstock.cli.doctor.database import DatabaseFacts, judge_database
 from penstock.cli.doctor.database_facts import database_facts
 from penstock.cli.doctor.finding import Finding, Level
 from penstock.sandbox.databases import execute
-from penstock.sandbox.ports import LOOPBACK, free_port
+from penstock.sandbox.ports import LOOPBACK
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Settings, Storage
 from penstock.storage.connection import connect
@@ -157,7 +157,7 @@ async def test_a_pooler_in_front_is_noticed(
 @pytest.mark.parametrize(
     ("dsn", "said"),
     [
-        (f"postgresql://u:secret@{LOOPBACK}:{free_port()}/penstock", "cannot be reached"),
+        (f"postgresql://u:secret@{LOOPBACK}:1/penstock", "cannot be reached"),
         ("postgresql://u:secret@no-such-host.invalid/penstock", "cannot be reached"),
         ("postgresql://u:secret@[broken/penstock", "not a DSN"),
     ],

@@ -1,6 +1,7 @@
 """`penstock spool` on spools without a daemon, and beside one."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,14 @@ import pytest
 from penstock.cli.exits import ExitCode
 from penstock.spool.file import SpoolFile
 from penstock.spool.lock import SpoolLock
+from penstock.spool.log import log_of
 from tests.support.batches import batch_of
 from tests.support.command_line import penstock, write_config
 from tests.support.publishing import rows_of
 from tests.support.spooling import damage, record_of
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
+NOBODY = 65_534
 
 
 @pytest.fixture
@@ -118,11 +123,42 @@ def test_drain_stores_everything_and_empties_the_spool(
 
 
 def test_drain_without_a_database_leaves_the_spool_as_it_is(tmp_path: Path, spool: Path) -> None:
-    config = config_for(tmp_path, spool, storage={"dsn": "postgresql://nobody@127.0.0.1:1/nowhere"})
+    config = config_for(tmp_path, spool, storage={"dsn": NOWHERE})
     done = penstock("spool", "drain", "--config", config)
     assert done.status == ExitCode.FATAL
     assert "the database does not take what is in the spool" in done.errors
     assert "3 batches" in penstock("spool", "status", "--config", config).output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can leave what others cannot open")
+@pytest.mark.parametrize(
+    ("command", "sound"), [("status", True), ("verify", False), ("drain", True), ("drain", False)]
+)
+def test_what_root_leaves_beside_a_spool_belongs_to_the_owner_of_its_folder(
+    tmp_path_factory: pytest.TempPathFactory, spool: Path, command: str, sound: bool
+) -> None:
+    if not sound:
+        spool.write_bytes(b"")
+        log_of(spool).write_bytes(b"damaged")
+    owner = (NOBODY, NOBODY)
+    folder = spool.parent
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, *owner)
+    config = config_for(tmp_path_factory.mktemp("etc"), spool, storage={"dsn": NOWHERE})
+    penstock("spool", command, "--config", config)
+    left = {path.name: path.stat() for path in folder.rglob("*")}
+    assert f"{spool.name}.lock" in left
+    assert {(stat.st_uid, stat.st_gid) for stat in left.values()} == {owner}
+
+
+def test_a_lock_that_leads_elsewhere_is_not_followed(tmp_path: Path, spool: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("something")
+    (tmp_path / "spool.db.lock").symlink_to(other)
+    assert (
+        penstock("spool", "status", "--config", config_for(tmp_path, spool)).status != ExitCode.OK
+    )
+    assert other.read_text() == "something"
 
 
 def test_without_a_spool_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -266,6 +266,30 @@ async def test_what_is_not_http_harms_nobody(daemon: Daemon, client: Client) -> 
     assert (await client.ask("/health")).status == 200
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n"])
+async def test_a_client_that_never_ends_its_request_is_cut_off_and_others_are_served(
+    monkeypatch: pytest.MonkeyPatch, daemon: Daemon, sent: bytes
+) -> None:
+    monkeypatch.setattr("penstock.http.server._REQUEST_SECONDS", 0.3)
+    server = HttpServer(Http(listen="127.0.0.1:0"), daemon.metrics, daemon.levels_now)
+    async with server, aiohttp.ClientSession() as session:
+        assert server.address is not None
+        port = server.address.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        closed = asyncio.ensure_future(reader.read())
+        async with asyncio.timeout(60):
+            while not closed.done():
+                if sent:
+                    writer.write(b"X-Slow: 1\r\n")
+                client = Client(session, f"http://127.0.0.1:{port}")
+                assert (await client.ask("/health")).status == 200
+                await asyncio.sleep(0.02)
+        # Nothing was answered; bytes that came after the end may have reset the connection.
+        assert closed.exception() is not None or closed.result() == b""
+        writer.close()
+
+
 async def test_nothing_is_served_where_listen_is_null(daemon: Daemon) -> None:
     async with HttpServer(Http(listen=None), daemon.metrics, daemon.levels_now) as server:
         assert server.address is None

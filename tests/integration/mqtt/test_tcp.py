@@ -34,10 +34,12 @@ async def test_it_runs_on_either_event_loop(any_broker: sandbox.Broker, topic_pr
         source.pause()
         await publish(any_broker.url, sent[500:])
         source.resume()
-        await until(lambda: len(recorder.received) >= 1_000, "the second half")
+        await until(lambda: len(set(recorder.payloads())) == 1_000, "the second half")
         traffic = source.traffic
-    assert recorder.payloads() == [payload for _, payload in sent]
-    assert traffic.messages_received == traffic.acknowledgements_sent == 1_000
+    # A broker that was ended before it read all acknowledgements delivers some messages again.
+    received = recorder.payloads()
+    assert list(dict.fromkeys(received)) == [payload for _, payload in sent]
+    assert traffic.messages_received == traffic.acknowledgements_sent == len(received)
     assert (traffic.connections_accepted, traffic.connections_ended >= 1) == (2, True)
 
 

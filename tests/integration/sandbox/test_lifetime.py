@@ -6,7 +6,10 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from penstock.sandbox import Broker, scratch_folder
 from penstock.sandbox.postgres import _alive, _children
@@ -20,6 +23,16 @@ with scratch_folder() as folder, Broker(folder / "b") as broker, Postgres(folder
     print(folder, broker.process_id, server.process_id, flush=True)
     time.sleep(3600)
 """
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have scratch folders where no other process looks for abandoned ones."""
+    with tempfile.TemporaryDirectory(prefix="apart-") as folder:
+        Path(folder).chmod(0o711)  # PostgreSQL may run as another user
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 def started_owner() -> tuple[subprocess.Popen[str], Path, list[int]]:

@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import ConfigError
 from penstock.settings.dump import as_yaml
-from penstock.settings.loader import Loaded, parse
+from penstock.settings.loader import Loaded, load_with_warnings, parse
 from penstock.settings.secret import Secret, redact_urls
 
 
@@ -90,6 +90,29 @@ def test_a_file_that_everybody_can_read_is_a_warning(secret_file: Path) -> None:
         warning
         == f"{secret_file} holds a secret and everybody can read it: chmod o-r {secret_file}"
     )
+
+
+@pytest.mark.parametrize(
+    ("dsn", "mode", "warned"),
+    [
+        ("postgresql://joe:s3cret@db/x", 0o644, True),
+        ("postgresql://joe:s3cret@db/x", 0o640, False),
+        ("postgresql://joe@db/x", 0o644, False),
+        ("{env: DSN}", 0o644, False),
+    ],
+)
+def test_a_configuration_that_everybody_can_read_is_a_warning_when_a_password_stands_in_it(
+    tmp_path: Path, dsn: str, mode: int, warned: bool
+) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text(f"storage:\n  dsn: {dsn}\n")
+    file.chmod(mode)
+    secret = "postgresql://joe:s3cret@db/x"
+    warnings = load_with_warnings(file, {"DSN": secret}).warnings
+    assert [text.split(":")[0] for text in warnings] == [
+        f"{file} holds a password and everybody can read it"
+    ] * warned
+    assert "s3cret" not in "".join(warnings)
 
 
 def test_a_secret_shows_itself_nowhere(secret_file: Path) -> None:

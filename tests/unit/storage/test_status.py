@@ -87,3 +87,14 @@ def test_an_outage_is_told_when_it_begins_and_ends() -> None:
         "database_unavailable",
         "database_connected",
     ]
+
+
+@pytest.mark.parametrize("somebody_first", [True, False])
+def test_what_is_refused_to_somebody_else_as_well_is_told_once(somebody_first: bool) -> None:
+    standing = Standing(StorageCounts())
+    ways = [standing.complain, standing.failed]
+    with capture_logs() as logs:
+        for tell in ways if somebody_first else reversed(ways):
+            tell(DENIED)
+        standing.complain(Refused(DENIED.refusal, "the role lacks another privilege"))
+    assert [log["reason"] for log in logs] == [str(DENIED), "the role lacks another privilege"]

@@ -83,7 +83,7 @@ def _client_id_replaced() -> Finding:
         "The broker put the doctor's client id aside and gave it a session that is in use, so "
         "nothing more was asked. The session is intact, and its daemon has reconnected.",
         "Have the broker use the id that a client gives (in mosquitto, use_username_as_clientid "
-        "false). Until then run neither this nor `penstock tap` beside a daemon.",
+        "false). Until then do not run this beside a daemon.",
     )
 
 
