@@ -18,7 +18,7 @@ import structlog
 from benchmarks.frame import BenchError, Chart, Context, Goal, Result, Table, is_void, median
 from benchmarks.noise import Listener, Noise
 from penstock.clock import SystemClock
-from penstock.decode import make_decoder
+from penstock.decode import make_decoders
 from penstock.mqtt.session import Session
 from penstock.observability.metrics import SealCause
 from penstock.observability.sampling import SampledLog
@@ -213,7 +213,7 @@ class _Path:
         self._session.receive(mqtt5.ConnAckPacket().write())
         topics = TopicCache(
             router,
-            [make_decoder(route, settings.limits) for route in settings.routes],
+            make_decoders(settings.routes, settings.limits),
             lambda _tenant, _device: True,
             max_entries=settings.registry.max_series,
         )
