@@ -1,6 +1,7 @@
 """All benchmarks, by name, in the order in which they run and are shown."""
 
 from benchmarks.frame import Benchmark
+from benchmarks.growth import measure_growth
 from benchmarks.headroom import measure_headroom
 from benchmarks.readings import measure_readings
 from benchmarks.saturation import measure_line_rate
@@ -11,6 +12,7 @@ CATALOGUE = {
     "headroom": Benchmark("Headroom", measure_headroom),
     "storage": Benchmark("Storage", measure_storage),
     "readings": Benchmark("Readings", measure_readings),
+    "growth": Benchmark("Growth", measure_growth),
 }
 
 SHORT = ("line-rate",)

@@ -14,9 +14,13 @@ _END_SECONDS = 60.0
 
 def cpu_seconds(process_id: int) -> float:
     """User and system time of a process, all its threads together."""
-    # The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(process_id)
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+
+def parent_of(process_id: int) -> int:
+    """The process that started it."""
+    return int(_stat(process_id)[1])
 
 
 class IoBytes(NamedTuple):
@@ -61,3 +65,8 @@ def resident_bytes(process_id: int) -> int:
         if line.startswith("VmRSS:")
     ]
     return int(line.split()[1]) * 1024
+
+
+def _stat(process_id: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: the name before may hold spaces."""
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
