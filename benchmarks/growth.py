@@ -5,6 +5,10 @@ over which the same thousand devices are spread; and days of chunks in the table
 processor time of the daemon at a steady rate, and beside it that of the database server, whose
 indexes do grow. A goal is for the dearest ÷ the cheapest scale of an axis.
 
+The way from the session to the sealed batch is measured alone as well, which is precise where a
+whole daemon is not. What becomes dearer there does so because less of it is in the processor's
+caches.
+
 That a device is heard for the first time costs more, and once: it is told apart. Readings that are
 spread over all days are told as well; no goal is for them, because each batch then goes into ninety
 tables.
@@ -14,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.frame import Chart, Context, Goal, Result, Table, is_void, median
+from benchmarks.growth_path import PathCost, PathFeed
 from benchmarks.growth_scale import STEADY_RATE, Scale
 from benchmarks.growth_window import Cost, measure_scale
 from benchmarks.subjects import servers
@@ -40,6 +45,7 @@ SPREAD = Scale(days=90, spread=True)
 LARGEST = Scale(devices=100_000)
 
 Windows = Mapping[Scale, Sequence[Cost]]
+Paths = Mapping[Scale, Sequence[PathCost]]
 
 
 def measure_growth(context: Context) -> Result:
@@ -52,7 +58,18 @@ def measure_growth(context: Context) -> Result:
                 cost = measure_scale(bench, scale, seconds=context.seconds)
                 windows[scale].append(cost)
                 _tell(context, run, scale, cost)
-    return result_of(windows)
+    return result_of(windows, measure_paths([s for s in scales if s.days == 1], context.runs))
+
+
+def measure_paths(scales: Sequence[Scale], runs: int) -> Paths:
+    """Measure the path alone at each scale in turn."""
+    # The largest last: what it leaves of the heap would tear apart what belongs together.
+    feeds = {scale: PathFeed(scale) for scale in sorted(scales)}
+    windows: dict[Scale, list[PathCost]] = {scale: [] for scale in feeds}
+    for _ in range(runs):
+        for scale, feed in feeds.items():
+            windows[scale].append(feed.window())
+    return windows
 
 
 def _tell(context: Context, run: int, scale: Scale, cost: Cost) -> None:
@@ -72,13 +89,17 @@ class _Figures(NamedTuple):
     void: bool
 
 
-def result_of(windows: Windows) -> Result:
+def result_of(windows: Windows, paths: Paths) -> Result:
     """Medians by axis, and how far apart the costs of an axis are."""
     figures = {scale: _figures(taken) for scale, taken in windows.items()}
+    alone = {scale: median(taken, lambda cost: cost.us) for scale, taken in paths.items()}
     return Result(
         figures={axis.name: _axis_figures(axis, figures) for axis in AXES}
-        | {"spread over 90 days": _report(figures[SPREAD])},
-        tables=[_table(axis, figures) for axis in AXES],
+        | {
+            "spread over 90 days": _report(figures[SPREAD]),
+            "path_us_per_message": {scale.name: round(us, 2) for scale, us in alone.items()},
+        },
+        tables=[*(_table(axis, figures) for axis in AXES), _path_table(alone)],
         goals=[_goal(axis, figures) for axis in AXES],
         charts=[_chart(axis, figures) for axis in AXES],
         notes=[_first_sight(windows[LARGEST]), _spread(figures[SPREAD])],
@@ -139,6 +160,15 @@ def _table(axis: Axis, figures: Mapping[Scale, _Figures]) -> Table:
             ]
             for size, each in along.items()
         ],
+    )
+
+
+def _path_table(alone: Mapping[Scale, float]) -> Table:
+    cheapest = min(alone.values())
+    return Table(
+        title="Growth: from the session to the sealed batch, alone",
+        columns=["", "µs/message", "÷ cheapest"],
+        rows=[[scale.name, f"{us:.2f}", f"{us / cheapest:.2f}"] for scale, us in alone.items()],
     )
 
 

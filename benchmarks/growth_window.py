@@ -78,7 +78,7 @@ class Cost(NamedTuple):
 
 
 def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = STEADY_RATE) -> Cost:
-    """Measure one scale: half of `seconds` in saturation, and all of them at a steady `rate`.
+    """Measure one scale: a third of `seconds` in saturation, and all of them at a steady `rate`.
 
     Raises:
         BenchError: not all devices became known, or what was stored does not add up.
@@ -149,7 +149,7 @@ class _Run:
             time.sleep(_WARM_UP_SECONDS)
             listener = Listener()
             fast = self._sample(load_process.pid)
-            time.sleep(seconds / 2)
+            time.sleep(seconds / 3)
             fast_end = self._sample(load_process.pid)
             load_process.send_signal(signal.SIGUSR1)
             self._wait_until_calm()

@@ -162,7 +162,7 @@ class _Feed:
         self._pieces = [
             packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
         ]
-        self._path = _Path()
+        self._path = IntakePath(Settings())
 
     def window(self, seconds: float) -> Headroom:
         """Feed for so much processor time.
@@ -198,11 +198,11 @@ class _Feed:
         self._path.flush()
 
 
-class _Path:
-    """From the session to the sealed batch, as the daemon wires it."""
+class IntakePath:
+    """From the session to the sealed batch, as the daemon wires it; to be used in an event loop."""
 
-    def __init__(self) -> None:
-        settings, clock = Settings(), SystemClock()
+    def __init__(self, settings: Settings) -> None:
+        clock = SystemClock()
         router = Router(settings.routes, settings.limits)
         self._session = Session(
             settings.mqtt,
