@@ -1,6 +1,7 @@
 """All benchmarks, by name, in the order in which they run and are shown."""
 
 from benchmarks.frame import Benchmark
+from benchmarks.growth import measure_growth
 from benchmarks.headroom import measure_headroom
 from benchmarks.latency import measure_latency
 from benchmarks.outages import measure_outage
@@ -17,6 +18,7 @@ CATALOGUE = {
     "readings": Benchmark("Readings", measure_readings, minutes=4),
     "shared": Benchmark("Shared subscriptions", measure_shared, minutes=2),
     "outage": Benchmark("Outage", measure_outage, minutes=3),
+    "growth": Benchmark("Growth", measure_growth, minutes=9),
 }
 
 SHORT = ("line-rate",)

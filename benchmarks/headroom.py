@@ -28,7 +28,7 @@ from benchmarks.frame import (
 )
 from benchmarks.noise import Listener, Noise
 from penstock.clock import SystemClock
-from penstock.decode import make_decoder
+from penstock.decode import make_decoders
 from penstock.mqtt.session import Session
 from penstock.observability.metrics import SealCause
 from penstock.observability.sampling import SampledLog
@@ -173,7 +173,7 @@ class _Feed:
         self._pieces = [
             packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
         ]
-        self._path = _Path()
+        self._path = IntakePath(Settings())
 
     def window(self, seconds: float) -> Headroom:
         """Feed for so much processor time.
@@ -209,11 +209,11 @@ class _Feed:
         self._path.flush()
 
 
-class _Path:
-    """From the session to the sealed batch, as the daemon wires it."""
+class IntakePath:
+    """From the session to the sealed batch, as the daemon wires it; to be used in an event loop."""
 
-    def __init__(self) -> None:
-        settings, clock = Settings(), SystemClock()
+    def __init__(self, settings: Settings) -> None:
+        clock = SystemClock()
         router = Router(settings.routes, settings.limits)
         self._session = Session(
             settings.mqtt,
@@ -224,7 +224,7 @@ class _Path:
         self._session.receive(mqtt5.ConnAckPacket().write())
         topics = TopicCache(
             router,
-            [make_decoder(route, settings.limits) for route in settings.routes],
+            make_decoders(settings.routes, settings.limits),
             lambda _tenant, _device: True,
             max_entries=settings.registry.max_series,
         )

@@ -143,6 +143,29 @@ def new_fleet(qos: int, rate: float) -> Fleet:
     )
 
 
+class Commits(NamedTuple):
+    """What was committed in a window."""
+
+    messages: int
+    per_second: float
+
+
+def commits_between(judge: Judge, start_us: int, stop_us: int) -> Commits:
+    """What was committed between two moments.
+
+    A window cuts through commits, so the rate is from its first commit to its last.
+
+    Raises:
+        BenchError: there were not two commits.
+    """
+    commits = judge.commits_us
+    within = commits[(commits >= start_us) & (commits <= stop_us)]
+    if len(within) == 0 or within[0] == within[-1]:
+        raise BenchError("hardly anything was committed in the window")
+    after_first = within[within > within[0]]
+    return Commits(len(within), len(after_first) / (float(within[-1] - within[0]) / 1e6))
+
+
 def packet_of(fleet: Fleet) -> Packet:
     """The length of the fleet's messages."""
     encoder = LaneEncoder(fleet, 0)
@@ -211,19 +234,11 @@ def _wait_for_first(gauge: Gauge, load_process: subprocess.Popen[bytes]) -> None
 
 
 def _committed(window: _Window, judge: Judge) -> Measured:
-    """The window's figures by what was committed in it.
-
-    A window cuts through commits, so the rate is from its first commit to its last.
-    """
-    commits = judge.commits_us
-    within = commits[(commits >= window.start_us) & (commits <= window.stop_us)]
-    if len(within) == 0 or within[0] == within[-1]:
-        raise BenchError("hardly anything was committed in the window")
-    after_first = within[within > within[0]]
-    rate = len(after_first) / ((within[-1] - within[0]) / 1e6)
+    """The window's figures by what was committed in it."""
+    commits = commits_between(judge, window.start_us, window.stop_us)
     return window.measured._replace(
-        messages_per_second=float(rate),
-        cpu_us_per_message=window.cpu_seconds / len(within) * 1e6,
+        messages_per_second=commits.per_second,
+        cpu_us_per_message=window.cpu_seconds / commits.messages * 1e6,
         account=judge.account(),
         waits_us=judge.waits(window.start_us, window.stop_us),
     )

@@ -16,8 +16,7 @@ _MEMORY_POLL_SECONDS = 0.1
 
 def cpu_seconds(process_id: int) -> float:
     """User and system time of a process, all its threads together."""
-    # The name, in parentheses, may hold spaces; utime and stime are fields 14 and 15.
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    fields = _stat(process_id)
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
@@ -28,6 +27,11 @@ def most_resident_bytes(process_ids: Sequence[int], seconds: float) -> int:
         most = max(most, sum(map(resident_bytes, process_ids)))
         time.sleep(min(_MEMORY_POLL_SECONDS, left))
     return most
+
+
+def parent_of(process_id: int) -> int:
+    """The process that started it."""
+    return int(_stat(process_id)[1])
 
 
 class IoBytes(NamedTuple):
@@ -72,3 +76,8 @@ def resident_bytes(process_id: int) -> int:
         if line.startswith("VmRSS:")
     ]
     return int(line.split()[1]) * 1024
+
+
+def _stat(process_id: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: the name before may hold spaces."""
+    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()

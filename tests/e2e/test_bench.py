@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.frame import MEBIBYTE
+from benchmarks.growth_scale import Scale
+from benchmarks.growth_window import measure_scale
 from benchmarks.line_rate import MakeSubject, measure, measure_fleet, new_fleet, packet_of
 from benchmarks.progress import read_gauge
 from benchmarks.readings import CASES, readings_per_second
@@ -99,3 +101,12 @@ def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> No
     for _, pair in pairs:
         assert pair.ours.rows_per_second > 0
         assert pair.raw.rows_per_second > 0
+
+
+def test_a_scale_of_everything_is_measured_and_reconciled(bench: Bench) -> None:
+    scale = Scale(devices=60, tenants=3, routes=4, days=3, spread=True)
+    cost = measure_scale(bench, scale, seconds=3, rate=500)
+    assert cost.messages_per_second > 0
+    assert cost.daemon_us > 0
+    assert cost.first_seconds > 0
+    assert cost.resident_bytes > 0

@@ -16,7 +16,7 @@ from penstock.app import exhaustion
 from penstock.app.restraint import Restraint
 from penstock.backoff import Backoff
 from penstock.clock import Clock
-from penstock.decode import make_decoder
+from penstock.decode import make_decoders
 from penstock.model import Batch, DeadLetter, Message
 from penstock.mqtt.factory import make_source
 from penstock.mqtt.ledger import AckLedger
@@ -62,7 +62,7 @@ class Flow:
         self._acks = AckLedger()
         self.topics = TopicCache(
             router,
-            [make_decoder(route, settings.limits) for route in settings.routes],
+            make_decoders(settings.routes, settings.limits),
             admitted,
             max_entries=settings.registry.max_series,
         )

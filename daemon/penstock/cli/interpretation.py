@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from penstock.decode import make_decoder
+from penstock.decode import make_decoder, make_decoders
 from penstock.model import Origin, Readings, Sample, SeriesIndex
 from penstock.pipeline.devices import Admission, Device, TopicCache
 from penstock.settings.tree import Route, Settings, TimeBounds
@@ -72,7 +72,7 @@ class Interpreter:
     def __init__(self, settings: Settings, admitted: Admission = anyone) -> None:
         self._topics = TopicCache(
             Router(settings.routes, settings.limits),
-            [make_decoder(route, settings.limits) for route in settings.routes],
+            make_decoders(settings.routes, settings.limits),
             admitted,
             max_entries=settings.registry.max_series,
         )

@@ -6,7 +6,10 @@ whole. The one error of a decoder is `Rejected`. Metric names are left to the ca
 which ones are new.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
+
+import msgspec
 
 from penstock.decode.envelope import EnvelopeDecoder
 from penstock.decode.flat import FlatDecoder
@@ -34,3 +37,20 @@ def make_decoder(route: Route, limits: Limits) -> Decoder:
             return FlatDecoder(route, limits).decode
         case "scalar":
             return ScalarDecoder(limits).decode
+
+
+def make_decoders(routes: Sequence[Route], limits: Limits) -> list[Decoder]:
+    """The decoder of each route that the router has accepted; routes that read alike share one.
+
+    So what a message needs stays in the processor's cache, however many routes there are.
+    """
+    made: dict[Route, Decoder] = {}
+    decoders = []
+    for route in routes:
+        names_aside = msgspec.structs.replace(
+            route, topic="#", tenant=None, device=None, metric=None
+        )
+        if names_aside not in made:
+            made[names_aside] = make_decoder(route, limits)
+        decoders.append(made[names_aside])
+    return decoders

@@ -7,12 +7,12 @@ database answered, so that a reading which got lost on the way shows as an imbal
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from penstock.clock import Clock
-from penstock.model import Batch, DeadLetter
+from penstock.model import Batch
 from penstock.observability.metrics import Metrics
 from penstock.pipeline.bisect import Outcome
 from penstock.pipeline.intake import Sealed
@@ -111,14 +111,8 @@ class Accounting:
 
 def readings_by_tenant(batch: Batch) -> Counter[str | None]:
     """Readings by tenant, a dead letter counting as one; `None` where no tenant is known."""
-    index = batch.index
-    tenants = index.tenants[np.concatenate([batch.numbers.series, batch.texts.series])]
-    counts = np.bincount(tenants)
-    total = _letters_by_tenant(batch.dead_letters)
-    for tenant in np.flatnonzero(counts).tolist():
-        total[index.tenant_names[tenant]] += int(counts[tenant])
+    total: Counter[str | None] = Counter()
+    series = np.concatenate([batch.numbers.series, batch.texts.series])
+    total.update(batch.index.count_by_tenant(series))
+    total.update(letter.tenant for letter in batch.dead_letters)
     return total
-
-
-def _letters_by_tenant(letters: Iterable[DeadLetter]) -> Counter[str | None]:
-    return Counter(letter.tenant for letter in letters)

@@ -53,9 +53,3 @@ def arrange(
     kept = np.ones(len(order), dtype=np.bool_)
     kept[again] = False
     return Rows(order[kept], ids[kept], times[kept], order[again])
-
-
-def count_by_tenant(index: SeriesIndex, series: NDArray[np.int32]) -> dict[str, int]:
-    """How many of the rows with these series numbers belong to each tenant."""
-    counts = np.bincount(index.tenants[series])
-    return {index.tenant_names[tenant]: int(counts[tenant]) for tenant in np.flatnonzero(counts)}

@@ -19,7 +19,7 @@ from penstock.storage.copy_format import (
     encode_readings,
     encode_text_readings,
 )
-from penstock.storage.rows import Alike, Rows, arrange, count_by_tenant
+from penstock.storage.rows import Alike, Rows, arrange
 
 
 class Copy(NamedTuple):
@@ -61,6 +61,8 @@ class WriteSet:
 
     def all_inserted(self) -> Stored:
         """The account when every reading was new."""
+        if self.rows == self._batch.readings:
+            return Stored(self._received(), {})
         return self._account(
             self._batch.numbers.series[self.numbers.positions],
             self._batch.texts.series[self.texts.positions],
@@ -76,17 +78,18 @@ class WriteSet:
         )
 
     def _account(self, numbers: NDArray[np.int32], texts: NDArray[np.int32]) -> Stored:
-        batch = self._batch
-        received = count_by_tenant(
-            batch.index, np.concatenate([batch.numbers.series, batch.texts.series])
-        )
-        inserted = count_by_tenant(batch.index, np.concatenate([numbers, texts]))
+        inserted = self._batch.index.count_by_tenant(np.concatenate([numbers, texts]))
         duplicates = {
             tenant: rows - inserted.get(tenant, 0)
-            for tenant, rows in received.items()
+            for tenant, rows in self._received().items()
             if rows > inserted.get(tenant, 0)
         }
         return Stored(inserted, duplicates)
+
+    def _received(self) -> dict[str, int]:
+        batch = self._batch
+        series = np.concatenate([batch.numbers.series, batch.texts.series])
+        return batch.index.count_by_tenant(series)
 
 
 def _same_numbers(batch: Batch) -> Alike:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.model import SeriesIndex, SeriesKey
-from penstock.storage.rows import Alike, arrange, count_by_tenant
+from penstock.storage.rows import Alike, arrange
 
 SERIES = 5
 READINGS = st.lists(st.tuples(st.integers(0, SERIES - 1), st.integers(0, 5)), max_size=40)
@@ -61,13 +61,3 @@ def test_the_newest_reading_of_each_series_is_found(
     found = {int(series[position]): int(ts_us[position]) for position in newest}
     assert len(newest) == len(found)
     assert found == {number: max(ts for n, ts in readings if n == number) for number, _ in readings}
-
-
-@given(READINGS)
-def test_readings_are_counted_by_tenant(readings: list[tuple[int, int]]) -> None:
-    series = np.array([number for number, _ in readings], dtype=np.int32)
-    tenants = [f"tenant-{number % 2}" for number, _ in readings]
-
-    counts = count_by_tenant(index_with([1, 2, 3, 4, 5]), series)
-
-    assert counts == {tenant: tenants.count(tenant) for tenant in tenants}

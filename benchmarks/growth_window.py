@@ -1,0 +1,249 @@
+"""One window of the benchmark `growth`: what a message costs at a certain scale.
+
+Penstock starts with a database of its own. Every device is heard once, as fast as that goes, and so
+becomes known; then comes a window in saturation, for the rate; then, once all that waited is
+stored, a window at a steady rate that is the same for every scale, for the cost. So batches are
+alike, and nothing but the scale differs. In the end every reading is reconciled.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import asyncpg
+import msgspec
+
+from benchmarks.frame import BenchError
+from benchmarks.growth_scale import STEADY_RATE, Scale, fill_chunks, routes_of
+from benchmarks.line_rate import BACKLOG, METRICS, commits_between, packet_of
+from benchmarks.load import LoadSpec
+from benchmarks.noise import Listener, Noise
+from benchmarks.processes import cpu_seconds, end, parent_of, resident_bytes
+from benchmarks.progress import read_gauge
+from benchmarks.subjects import Bench, write_back
+from penstock.sandbox.endpoints import DSN_VARIABLE
+from penstock_simulator.fleet import Fleet
+from penstock_simulator.gauges import read_gauges
+from penstock_simulator.judge import Judge
+from penstock_simulator.ledger import load
+from penstock_simulator.process_trees import tree_use
+from penstock_simulator.settling import settled
+from penstock_simulator.stack import Daemon, fresh_database
+
+_KNOWN_SECONDS = 120.0
+_CALM_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_WARM_UP_SECONDS = 0.5
+_UNDER_WAY_SECONDS = 0.5
+"""How long a message may be under way when nothing waits."""
+_BUSY = 0.9
+
+
+class Cost(NamedTuple):
+    """What was measured in one window."""
+
+    messages_per_second: float
+    """In saturation."""
+    daemon_us: float
+    """Processor time a message, at the steady rate."""
+    database_us: float | None
+    """Likewise, of the whole server; `None` where it is not ours."""
+    resident_bytes: int
+    """Of the daemon, at the end."""
+    first_seconds: float
+    """Until all devices were known."""
+    first_daemon_us: float
+    """Processor time until then, a device."""
+    first_database_us: float | None
+    generator_cpu: float
+    noise: Noise
+
+    @property
+    def void(self) -> bool:
+        """Whether the generator may have been the limit, or the machine was too noisy."""
+        return self.generator_cpu > _BUSY or self.noise.too_much
+
+    @property
+    def remark(self) -> str:
+        """What to add to the figures of a window that is void."""
+        if self.generator_cpu > _BUSY:
+            return ", VOID: the generator was the limit"
+        return self.noise.remark
+
+
+def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = STEADY_RATE) -> Cost:
+    """Measure one scale: a third of `seconds` in saturation, and all of them at a steady `rate`.
+
+    Raises:
+        BenchError: not all devices became known, or what was stored does not add up.
+    """
+    fleet = scale.fleet(rate)
+    overrides = {"SPOOL__PATH": "null", **routes_of(fleet)}
+    with fresh_database(bench.server_dsn) as dsn:
+        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=overrides)
+        daemon.migrate()
+        fill_chunks(dsn, scale.days)
+        write_back(bench.server_dsn)
+        daemon.start()
+        try:
+            return _Run(bench, daemon, dsn, fleet, rate).measure(seconds)
+        finally:
+            daemon.stop()
+            daemon.forget_session()
+
+
+class _Sample(NamedTuple):
+    at_us: int
+    daemon_seconds: float
+    database_seconds: float | None
+    generator_seconds: float
+
+    @property
+    def at_seconds(self) -> float:
+        return self.at_us / 1e6
+
+    def since(self, before: "_Sample") -> "_Sample":
+        """The differences."""
+        database = None
+        if self.database_seconds is not None and before.database_seconds is not None:
+            database = self.database_seconds - before.database_seconds
+        return _Sample(
+            self.at_us - before.at_us,
+            self.daemon_seconds - before.daemon_seconds,
+            database,
+            self.generator_seconds - before.generator_seconds,
+        )
+
+
+class _Run:
+    """One window, from the first message to the account."""
+
+    def __init__(self, bench: Bench, daemon: Daemon, dsn: str, fleet: Fleet, rate: float) -> None:
+        self._rate = rate
+        self._daemon = daemon
+        self._dsn = dsn
+        self._fleet = fleet
+        self._database_id = asyncio.run(_postmaster(bench.server_dsn))
+        self._ledger = bench.folder / "ledger"
+        self._spec = LoadSpec(
+            url=bench.mqtt_url,
+            fleet=fleet,
+            rate=0,
+            gauge=read_gauge(daemon.process_id, packet_of(fleet).packet_bytes),
+            backlog=BACKLOG,
+            then_rate=rate,
+            ledger=str(self._ledger),
+        )
+
+    def measure(self, seconds: float) -> Cost:
+        with self._load() as load_process:
+            begun = self._sample(load_process.pid)
+            self._wait_until_known()
+            known = self._sample(load_process.pid)
+            time.sleep(_WARM_UP_SECONDS)
+            listener = Listener()
+            fast = self._sample(load_process.pid)
+            time.sleep(seconds / 3)
+            fast_end = self._sample(load_process.pid)
+            load_process.send_signal(signal.SIGUSR1)
+            self._wait_until_calm()
+            steady = self._sample(load_process.pid)
+            time.sleep(seconds)
+            steady_end = self._sample(load_process.pid)
+            noise = listener.hear()
+            resident = resident_bytes(self._daemon.process_id)
+        judge = self._reconciled()
+        first, cost = known.since(begun), steady_end.since(steady)
+        busy = max(_busy(fast_end.since(fast)), _busy(cost))
+        messages = commits_between(judge, steady.at_us, steady_end.at_us).messages
+        return Cost(
+            messages_per_second=commits_between(judge, fast.at_us, fast_end.at_us).per_second,
+            daemon_us=cost.daemon_seconds / messages * 1e6,
+            database_us=_us_each(cost.database_seconds, messages),
+            resident_bytes=resident,
+            first_seconds=first.at_seconds,
+            first_daemon_us=first.daemon_seconds / self._fleet.size * 1e6,
+            first_database_us=_us_each(first.database_seconds, self._fleet.size),
+            generator_cpu=busy,
+            noise=noise,
+        )
+
+    @contextmanager
+    def _load(self) -> Iterator["subprocess.Popen[bytes]"]:
+        spec = msgspec.json.encode(self._spec).decode()
+        process = subprocess.Popen([sys.executable, "-m", "benchmarks.load", spec])
+        try:
+            yield process
+        finally:
+            status = end(process)
+        if status != 0:
+            raise BenchError(f"the load generator ended with status {status}")
+
+    def _sample(self, generator_id: int) -> _Sample:
+        database = None if self._database_id is None else tree_use(self._database_id)
+        return _Sample(
+            at_us=time.time_ns() // 1_000,
+            daemon_seconds=cpu_seconds(self._daemon.process_id),
+            database_seconds=None if database is None else database.cpu_seconds,
+            generator_seconds=cpu_seconds(generator_id),
+        )
+
+    def _wait_until_known(self) -> None:
+        deadline = time.monotonic() + _KNOWN_SECONDS
+        series = self._fleet.size * METRICS
+        while asyncio.run(_count_series(self._dsn)) < series:
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self._fleet.size} devices did not become known")
+            time.sleep(_POLL_SECONDS)
+
+    def _wait_until_calm(self) -> None:
+        """Until no message waits longer than it must."""
+        deadline = time.monotonic() + _CALM_SECONDS
+        while True:
+            time.sleep(_UNDER_WAY_SECONDS)
+            gauges = read_gauges(self._daemon.get("/metrics") or "")
+            if gauges.unacknowledged < self._rate * _UNDER_WAY_SECONDS:
+                return
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self._rate:,.0f} messages/s are too many")
+
+    def _reconciled(self) -> Judge:
+        (judge,) = asyncio.run(settled(self._dsn, [load([self._ledger])]))
+        account = judge.account()
+        if not account.holds:
+            raise BenchError(f"what was stored does not add up: {account}")
+        return judge
+
+
+async def _count_series(dsn: str) -> int:
+    connection = await asyncpg.connect(dsn)
+    try:
+        return int(await connection.fetchval("select count(*) from series"))
+    finally:
+        await connection.close()
+
+
+async def _postmaster(server_dsn: str) -> int | None:
+    """The process of the server, the parent of all its others; `None` where it is not ours."""
+    if os.environ.get(DSN_VARIABLE):
+        return None
+    connection = await asyncpg.connect(server_dsn)
+    try:
+        return parent_of(await connection.fetchval("select pg_backend_pid()"))
+    finally:
+        await connection.close()
+
+
+def _busy(span: _Sample) -> float:
+    """Share of a core that the generator used."""
+    return span.generator_seconds / span.at_seconds
+
+
+def _us_each(seconds: float | None, count: int) -> float | None:
+    return None if seconds is None else seconds / count * 1e6
