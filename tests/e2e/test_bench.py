@@ -105,7 +105,7 @@ def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> No
 
 def test_a_scale_of_everything_is_measured_and_reconciled(bench: Bench) -> None:
     scale = Scale(devices=60, tenants=3, routes=4, days=3, spread=True)
-    cost = measure_scale(bench, scale, seconds=3, rate=500)
+    cost = measure_scale(bench, scale, seconds=6, rate=500)
     assert cost.messages_per_second > 0
     assert cost.daemon_us > 0
     assert cost.first_seconds > 0
