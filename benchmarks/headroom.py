@@ -3,13 +3,14 @@
 Bytes as a broker sends them go through the daemon's own session, router, topic cache, decoder and
 batch builder, under the reference configuration with every check on. Batches are acknowledged and
 thrown away. Packets are encoded before the clock starts, and reach the session in pieces as large
-as one read of the socket. What is counted is processor time of this thread, and every reading is
-counted again in the sealed batches: a message that was refused would make the figures worthless.
+as one read of the socket; Python looks for garbage as seldom as in the daemon. What is counted is
+processor time of this thread, and every reading is counted again in the sealed batches: a message
+that was refused would make the figures worthless.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import mqtt5
@@ -17,6 +18,7 @@ import structlog
 
 from benchmarks.frame import BenchError, Chart, Context, Goal, Result, Table, is_void, median
 from benchmarks.noise import Listener, Noise
+from penstock.app.garbage import look_seldom
 from penstock.clock import SystemClock
 from penstock.decode import make_decoder
 from penstock.mqtt.session import Session
@@ -155,14 +157,9 @@ class _Feed:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        fleet = _fleet(load)
-        encoder = LaneEncoder(fleet, 0)
-        self._messages = _PACKETS_BYTES // encoder.packet_bytes
-        packets = encoder.block(0, self._messages).data
-        self._pieces = [
-            packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
-        ]
-        self._path = _Path()
+        self._messages, self._pieces = packets_of(load)
+        self._path = MessagePath(self._sealed)
+        self._start_counting()
 
     def window(self, seconds: float) -> Headroom:
         """Feed for so much processor time.
@@ -174,9 +171,10 @@ class _Feed:
 
     async def _window(self, seconds: float) -> Headroom:
         """A coroutine because the intake sets a timer; it never gets to ring."""
-        path, rounds = self._path, 0
+        rounds = 0
         self._feed_once()
-        path.start_counting()
+        self._start_counting()
+        look_seldom()
         listener = Listener(alone=True)
         started = time.process_time()
         while (elapsed := time.process_time() - started) < seconds:
@@ -185,41 +183,51 @@ class _Feed:
         noise = listener.hear()
         messages = rounds * self._messages
         readings = messages * self._load.readings
-        if (path.messages, path.readings, path.dead_letters) != (messages, readings, 0):
+        if (self._came_out, self._readings, self._dead_letters) != (messages, readings, 0):
             raise BenchError(
-                f"{path.messages} messages, {path.readings} readings and {path.dead_letters} dead"
-                f" letters came out of {messages} messages and {readings} readings"
+                f"{self._came_out} messages, {self._readings} readings and {self._dead_letters}"
+                f" dead letters came out of {messages} messages and {readings} readings"
             )
         return Headroom(messages / elapsed, readings / elapsed, noise)
+
+    def _start_counting(self) -> None:
+        self._came_out = self._readings = self._dead_letters = 0
 
     def _feed_once(self) -> None:
         for piece in self._pieces:
             self._path.receive(piece)
-        self._path.flush()
+        self._path.intake.seal(SealCause.AGE)
+
+    def _sealed(self, sealed: Sealed) -> None:
+        self._path.session.acknowledge(sealed.packet_ids)
+        self._came_out += sealed.batch.messages
+        self._readings += sealed.batch.readings
+        self._dead_letters += len(sealed.batch.dead_letters)
 
 
-class _Path:
+class MessagePath:
     """From the session to the sealed batch, as the daemon wires it."""
 
-    def __init__(self) -> None:
-        settings, clock = Settings(), SystemClock()
+    def __init__(self, sealed: Callable[[Sealed], None]) -> None:
+        settings = self.settings = Settings()
+        clock = self._clock = SystemClock()
         router = Router(settings.routes, settings.limits)
-        self._session = Session(
+        self.session = Session(
             settings.mqtt,
             router.filters,
             clock.monotonic_seconds(),
             largest_payload_bytes=settings.limits.payload_bytes + 1,
         )
-        self._session.receive(mqtt5.ConnAckPacket().write())
-        topics = TopicCache(
+        self.session.receive(mqtt5.ConnAckPacket().write())
+        self.topics = TopicCache(
             router,
             [make_decoder(route, settings.limits) for route in settings.routes],
             lambda _tenant, _device: True,
             max_entries=settings.registry.max_series,
         )
-        self._intake = Intake(
-            topics,
-            self._sealed,
+        self.intake = Intake(
+            self.topics,
+            sealed,
             clock,
             SampledLog(structlog.get_logger(__name__), clock),
             batch_rows=settings.storage.batch_rows,
@@ -227,27 +235,21 @@ class _Path:
             flush_interval_seconds=settings.storage.flush_interval_ms / 1000,
             dead_letter_bytes=settings.limits.dead_letter_bytes,
         )
-        self._clock = clock
-        self.start_counting()
-
-    def start_counting(self) -> None:
-        """Count from 0."""
-        self.messages = self.readings = self.dead_letters = 0
 
     def receive(self, data: bytes) -> None:
         """Take one read of the socket."""
-        self._intake.accept(self._session.receive(data))
-        self._session.take_output(self._clock.monotonic_seconds())
+        self.intake.accept(self.session.receive(data))
+        self.session.take_output(self._clock.monotonic_seconds())
 
-    def flush(self) -> None:
-        """Seal what is left."""
-        self._intake.seal(SealCause.AGE)
 
-    def _sealed(self, sealed: Sealed) -> None:
-        self._session.acknowledge(sealed.packet_ids)
-        self.messages += sealed.batch.messages
-        self.readings += sealed.batch.readings
-        self.dead_letters += len(sealed.batch.dead_letters)
+def packets_of(load: Load) -> tuple[int, list[bytes]]:
+    """How many messages, and their packets in pieces as large as one read of the socket."""
+    encoder = LaneEncoder(_fleet(load), 0)
+    messages = _PACKETS_BYTES // encoder.packet_bytes
+    packets = encoder.block(0, messages).data
+    return messages, [
+        packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
+    ]
 
 
 def _fleet(load: Load) -> Fleet:
