@@ -34,9 +34,9 @@ from penstock_simulator.packets import LaneEncoder
 LEAST_MESSAGES = 300_000
 LEAST_READINGS = 1_500_000
 
-_READ_BYTES = 262_144
+READ_BYTES = 262_144
 """What uvloop reads at once."""
-_PACKETS_BYTES = 16 * _READ_BYTES
+_READS = 16
 """Encoded beforehand, and fed again and again."""
 
 
@@ -157,7 +157,7 @@ class _Feed:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._messages, self._pieces = packets_of(load)
+        self._messages, self._pieces = packets_of(load, _READS)
         self._path = MessagePath(self._sealed)
         self._start_counting()
 
@@ -242,13 +242,13 @@ class MessagePath:
         self.session.take_output(self._clock.monotonic_seconds())
 
 
-def packets_of(load: Load) -> tuple[int, list[bytes]]:
-    """How many messages, and their packets in pieces as large as one read of the socket."""
+def packets_of(load: Load, reads: int) -> tuple[int, list[bytes]]:
+    """How many messages fit into so many reads of the socket, and what each of these brings."""
     encoder = LaneEncoder(_fleet(load), 0)
-    messages = _PACKETS_BYTES // encoder.packet_bytes
+    messages = reads * READ_BYTES // encoder.packet_bytes
     packets = encoder.block(0, messages).data
     return messages, [
-        packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
+        packets[start : start + READ_BYTES] for start in range(0, len(packets), READ_BYTES)
     ]
 
 
