@@ -27,6 +27,7 @@ from penstock.pipeline.devices import Device
 
 _FEW_METRICS: Final = 4
 """Up to so many readings are taken one by one sooner than together."""
+_NUMBERS: Final = (float, bool)
 
 
 class BatchBuilder:
@@ -103,15 +104,16 @@ class BatchBuilder:
     def _add_together(self, device: Device, ts_us: int, metrics: dict[str, Value]) -> bool:
         """Append all readings of an envelope together, which is quicker, or none of them.
 
-        That works where the numbers are of metrics that are known. What else a device sends among
-        them is looked for once it has sent such.
+        That works where most metrics are known as numbers; those that have been something else
+        before are taken one by one after them.
         """
-        numbers, others = metrics, []
-        if device.mixed:
-            others = [name for name, value in metrics.items() if type(value) is not float]
+        others, numbers = device.others, metrics
+        if others:
+            if 2 * len(others) > len(metrics):
+                return False
             numbers = metrics.copy()
             for name in others:
-                del numbers[name]
+                numbers.pop(name, None)
         names = list(numbers)
         try:
             if names != device.layout:
@@ -121,11 +123,12 @@ class BatchBuilder:
         except KeyError:
             return False
         except struct.error:
-            device.mixed = True
+            others += [name for name, value in numbers.items() if type(value) not in _NUMBERS]
             return False
         self._series.extend(device.layout_series)
         for name in others:
-            self._add_other(device, ts_us, name, metrics[name])
+            if name in metrics:
+                self._add_other(device, ts_us, name, metrics[name])
         return True
 
     def _add_other(self, device: Device, ts_us: int, name: str, value: Value) -> None:

@@ -27,7 +27,7 @@ class Device:
     """The series numbers of one device, by metric."""
 
     __slots__ = (
-        "_index", "_name_characters", "device", "layout", "layout_series", "mixed", "series",
+        "_index", "_name_characters", "device", "layout", "layout_series", "others", "series",
         "tenant",
     )  # fmt: skip
 
@@ -39,11 +39,11 @@ class Device:
         self.tenant = tenant
         self.device = device
         self.series: dict[str, int] = {}
-        self.mixed = False
-        """Whether it has sent anything but plain numbers and booleans, of which builders beware."""
+        self.others: list[str] = []
+        """Metrics of which it has sent something else than a plain number or boolean."""
 
         self.layout: list[str] = []
-        """The metrics of an envelope as it sent one last: it will send more of the same."""
+        """The numbers of an envelope as it sent one last: it will send more of the same."""
         self.layout_series: array[int] = array("i")
         """Their series numbers."""
 
