@@ -15,8 +15,8 @@ import numpy as np
 
 from benchmarks.frame import BenchError
 from benchmarks.growth_scale import Scale, routes_of
-from benchmarks.headroom import IntakePath
 from benchmarks.line_rate import METRICS
+from benchmarks.message_path import CountedPath
 from benchmarks.noise import Listener, Noise
 from penstock.settings.tree import Route, Settings
 from penstock_simulator.packets import LaneEncoder
@@ -47,7 +47,7 @@ class PathFeed:
     def __init__(self, scale: Scale) -> None:
         fleet = scale.fleet()
         routes = tuple(Route(topic=topic) for topic in routes_of(fleet).values())
-        self._path = IntakePath(Settings(routes=routes))
+        self._path = CountedPath(Settings(routes=routes))
         turns = max(_LEAST_MESSAGES, fleet.size) // fleet.lanes
         lanes = [LaneEncoder(fleet, lane).block(0, turns) for lane in range(fleet.lanes)]
         self._pieces = [

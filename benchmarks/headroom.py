@@ -3,17 +3,15 @@
 Bytes as a broker sends them go through the daemon's own session, router, topic cache, decoder and
 batch builder, under the reference configuration with every check on. Batches are acknowledged and
 thrown away. Packets are encoded before the clock starts, and reach the session in pieces as large
-as one read of the socket. What is counted is processor time of this thread, and every reading is
-counted again in the sealed batches: a message that was refused would make the figures worthless.
+as one read of the socket; Python looks for garbage as seldom as in the daemon. What is counted is
+processor time of this thread, and every reading is counted again in the sealed batches: a message
+that was refused would make the figures worthless.
 """
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-
-import mqtt5
-import structlog
 
 from benchmarks.frame import (
     BenchError,
@@ -26,25 +24,19 @@ from benchmarks.frame import (
     median,
     void_windows,
 )
+from benchmarks.message_path import CountedPath
 from benchmarks.noise import Listener, Noise
-from penstock.clock import SystemClock
-from penstock.decode import make_decoders
-from penstock.mqtt.session import Session
-from penstock.observability.metrics import SealCause
-from penstock.observability.sampling import SampledLog
-from penstock.pipeline.devices import TopicCache
-from penstock.pipeline.intake import Intake, Sealed
+from penstock.app.garbage import look_seldom
 from penstock.settings.tree import Settings
-from penstock.topics import Router
 from penstock_simulator.fleet import Fleet
 from penstock_simulator.packets import LaneEncoder
 
 LEAST_MESSAGES = 300_000
 LEAST_READINGS = 1_500_000
 
-_READ_BYTES = 262_144
+READ_BYTES = 262_144
 """What uvloop reads at once."""
-_PACKETS_BYTES = 16 * _READ_BYTES
+_READS = 16
 """Encoded beforehand, and fed again and again."""
 
 
@@ -166,14 +158,8 @@ class _Feed:
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        fleet = _fleet(load)
-        encoder = LaneEncoder(fleet, 0)
-        self._messages = _PACKETS_BYTES // encoder.packet_bytes
-        packets = encoder.block(0, self._messages).data
-        self._pieces = [
-            packets[start : start + _READ_BYTES] for start in range(0, len(packets), _READ_BYTES)
-        ]
-        self._path = IntakePath(Settings())
+        self._messages, self._pieces = packets_of(load, _READS)
+        self._path = CountedPath(Settings())
 
     def window(self, seconds: float) -> Headroom:
         """Feed for so much processor time.
@@ -184,10 +170,10 @@ class _Feed:
         return asyncio.run(self._window(seconds))
 
     async def _window(self, seconds: float) -> Headroom:
-        """A coroutine because the intake sets a timer; it never gets to ring."""
         path, rounds = self._path, 0
         self._feed_once()
         path.start_counting()
+        look_seldom()
         listener = Listener(alone=True)
         started = time.process_time()
         while (elapsed := time.process_time() - started) < seconds:
@@ -209,56 +195,14 @@ class _Feed:
         self._path.flush()
 
 
-class IntakePath:
-    """From the session to the sealed batch, as the daemon wires it; to be used in an event loop."""
-
-    def __init__(self, settings: Settings) -> None:
-        clock = SystemClock()
-        router = Router(settings.routes, settings.limits)
-        self._session = Session(
-            settings.mqtt,
-            router.filters,
-            clock.monotonic_seconds(),
-            largest_payload_bytes=settings.limits.payload_bytes + 1,
-        )
-        self._session.receive(mqtt5.ConnAckPacket().write())
-        topics = TopicCache(
-            router,
-            make_decoders(settings.routes, settings.limits),
-            lambda _tenant, _device: True,
-            max_entries=settings.registry.max_series,
-        )
-        self._intake = Intake(
-            topics,
-            self._sealed,
-            clock,
-            SampledLog(structlog.get_logger(__name__), clock),
-            batch_rows=settings.storage.batch_rows,
-            batch_bytes=settings.storage.batch_bytes,
-            flush_interval_seconds=settings.storage.flush_interval_ms / 1000,
-            dead_letter_bytes=settings.limits.dead_letter_bytes,
-        )
-        self._clock = clock
-        self.start_counting()
-
-    def start_counting(self) -> None:
-        """Count from 0."""
-        self.messages = self.readings = self.dead_letters = 0
-
-    def receive(self, data: bytes) -> None:
-        """Take one read of the socket."""
-        self._intake.accept(self._session.receive(data))
-        self._session.take_output(self._clock.monotonic_seconds())
-
-    def flush(self) -> None:
-        """Seal what is left."""
-        self._intake.seal(SealCause.AGE)
-
-    def _sealed(self, sealed: Sealed) -> None:
-        self._session.acknowledge(sealed.packet_ids)
-        self.messages += sealed.batch.messages
-        self.readings += sealed.batch.readings
-        self.dead_letters += len(sealed.batch.dead_letters)
+def packets_of(load: Load, reads: int) -> tuple[int, list[bytes]]:
+    """How many messages fit into so many reads of the socket, and what each of these brings."""
+    encoder = LaneEncoder(_fleet(load), 0)
+    messages = reads * READ_BYTES // encoder.packet_bytes
+    packets = encoder.block(0, messages).data
+    return messages, [
+        packets[start : start + READ_BYTES] for start in range(0, len(packets), READ_BYTES)
+    ]
 
 
 def _fleet(load: Load) -> Fleet:

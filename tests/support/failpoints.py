@@ -14,17 +14,15 @@ import runpy
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from penstock.app.flow import Flow
 from penstock.spool.file import SpoolFile
 from penstock.spool.replayer import Replayer
-from penstock.storage import session
+from penstock.storage import copying, session
 from penstock.storage.connection import Connection
-from penstock.storage.session import Session
-from penstock.storage.write_set import Copy
 
 REACHED = 86
 """The exit status."""
@@ -44,33 +42,49 @@ def command(python_command: Sequence[str], point: str, passage: int) -> tuple[st
 
 def before_copy(passage: Passage) -> None:
     """Series and everything else are ready, and no row has left for the database."""
-    _precede(Session, "_copy", passage)
+    _precede(copying, "send", passage)
 
 
 def before_copy_done(passage: Passage) -> None:
     """The rows of a COPY are sent, and CopyDone is not."""
-    copy_rows = _function(Session, "_copy")
+    send = _function(copying, "send")
 
     async def sent(data: memoryview) -> AsyncIterator[memoryview]:
         yield data
         await asyncio.sleep(DEPARTURE_SECONDS)
         passage()
 
-    async def copy_and_pass(self: Session, copy: Copy, prefix: str = "") -> None:
-        parts = copy._replace(data=sent(copy.data))  # type: ignore[arg-type]
-        await copy_rows(self, parts, prefix)
+    async def send_and_pass(connection: Connection, statements: str, data: memoryview) -> Any:
+        return await send(connection, statements, sent(data))
 
-    Session._copy = copy_and_pass  # type: ignore[method-assign]
+    copying.send = send_and_pass
 
 
-def before_commit(passage: Passage) -> None:
-    """All COPYs of a transaction are done, and COMMIT is not sent."""
-    _precede_commit("_write_plain", passage)
+def in_commit(passage: Passage) -> None:
+    """The last rows of a batch and its COMMIT are sent, and nobody has looked for the answer."""
+    send = _function(copying, "send")
+
+    async def send_and_pass(connection: Connection, statements: str, data: memoryview) -> Any:
+        sending = asyncio.ensure_future(send(connection, statements, data))
+        if statements.endswith("commit"):
+            await asyncio.sleep(DEPARTURE_SECONDS)
+            passage()
+        return await sending
+
+    copying.send = send_and_pass
 
 
 def before_staged_commit(passage: Passage) -> None:
     """What was new of the staged rows is inserted, and COMMIT is not sent."""
-    _precede_commit("_write_staged", passage)
+    transaction = _function(session, "transaction")
+
+    @asynccontextmanager
+    async def pass_and_commit(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+        async with transaction(connection, limit_seconds):
+            yield
+            passage()
+
+    session.transaction = pass_and_commit  # type: ignore[attr-defined]
 
 
 def before_acknowledging_committed(passage: Passage) -> None:
@@ -105,7 +119,7 @@ POINTS = {
         before_replaying,
         before_copy,
         before_copy_done,
-        before_commit,
+        in_commit,
         before_acknowledging_committed,
         before_staged_commit,
         before_acknowledging_spooled,
@@ -115,30 +129,7 @@ POINTS = {
 }
 
 
-def _precede_commit(way: str, passage: Passage) -> None:
-    """Pass when a transaction of one way into the tables is about to commit."""
-    write, begin = _function(Session, way), session.transaction  # type: ignore[attr-defined]
-    writing = ContextVar("writing", default=False)
-
-    async def write_noted(self: Session, rows: Any) -> Any:
-        token = writing.set(True)
-        try:
-            return await write(self, rows)
-        finally:
-            writing.reset(token)
-
-    @asynccontextmanager
-    async def pass_and_commit(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
-        async with begin(connection, limit_seconds):
-            yield
-            if writing.get():
-                passage()
-
-    setattr(Session, way, write_noted)
-    session.transaction = pass_and_commit  # type: ignore[attr-defined]
-
-
-def _precede(owner: type, name: str, passage: Passage) -> None:
+def _precede(owner: type | ModuleType, name: str, passage: Passage) -> None:
     function = _function(owner, name)
 
     def pass_and_call(*arguments: Any, **options: Any) -> Any:
@@ -159,11 +150,11 @@ def _follow(owner: type, name: str, passage: Passage) -> None:
     setattr(owner, name, call_and_pass)
 
 
-def _function(owner: type, name: str) -> Callable[..., Any]:
-    """A function of a class; ends the process when it has no such function of its own."""
+def _function(owner: type | ModuleType, name: str) -> Callable[..., Any]:
+    """A function of a class or module; ends the process when it has no such function of its own."""
     function = vars(owner).get(name)
     if not callable(function):
-        sys.exit(f"{__file__}: {owner.__qualname__}.{name} is gone; wrap what took its place")
+        sys.exit(f"{__file__}: {owner.__name__}.{name} is gone; wrap what took its place")
     return function  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from penstock.app import exhaustion
+from penstock.app import exhaustion, garbage
 from penstock.app.daemon import Daemon
 from penstock.clock import SystemClock
 from penstock.errors import PenstockError
@@ -33,7 +33,9 @@ async def serve(settings: Settings) -> None:
     Errors: `ConfigError`, `FatalError` with what the operator has to do; `ForcedShutdown`.
     """
     stop_requested = asyncio.Event()
-    run = asyncio.ensure_future(Daemon(settings, SystemClock()).run(stop_requested))
+    daemon = Daemon(settings, SystemClock())
+    garbage.look_seldom()
+    run = asyncio.ensure_future(daemon.run(stop_requested))
     bugs: list[BaseException] = []
 
     def stop(name: str) -> None:

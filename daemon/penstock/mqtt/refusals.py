@@ -33,7 +33,11 @@ _UNSUPPORTED_PROTOCOL = (
 )
 _CLIENT_ID = (
     "client_identifier_not_valid",
-    "the broker refuses the client id: change mqtt.client_id",
+    # mosquitto has no other answer to an MQTT 3.1.1 client whose keepalive is above max_keepalive.
+    (
+        "the broker refuses the client id: change mqtt.client_id; or, with MQTT 3.1.1, it wants"
+        " mqtt.keepalive_seconds to be no more than its own limit (max_keepalive)"
+    ),
     True,
 )
 _UNAVAILABLE = ("server_unavailable", "the broker is not available at present", False)

@@ -4,8 +4,10 @@ Invariants: the columns have equal lengths between messages; a message that is r
 leaves no row behind; a sealed batch shares nothing with the builder, which starts empty again.
 """
 
+import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -25,6 +27,7 @@ from penstock.pipeline.devices import Device
 
 _FEW_METRICS: Final = 4
 """Up to so many readings are taken one by one sooner than together."""
+_NUMBERS: Final = (float, bool)
 
 
 class BatchBuilder:
@@ -47,8 +50,7 @@ class BatchBuilder:
         """Well-formed messages without a reading."""
         self._dead_letters: list[DeadLetter] = []
         self._topic_bytes = 0
-        self._series: list[int] = []
-        # Refuses whatever is no number, which is how `_add_numbers` finds out.
+        self._series: array[int] = array("i")
         self._values: array[float] = array("d")
         # Timestamps are kept as runs: the readings of an envelope share one.
         self._run_ts_us: list[int] = []
@@ -81,7 +83,7 @@ class BatchBuilder:
         try:
             for group in groups:
                 ts_us, metrics, start = group.ts_us, group.metrics, len(values)
-                if len(metrics) <= _FEW_METRICS or not self._add_numbers(device, metrics):
+                if len(metrics) <= _FEW_METRICS or not self._add_together(device, ts_us, metrics):
                     for name, value in metrics.items():
                         if type(value) is float:
                             number = numbers.get(name)
@@ -99,26 +101,35 @@ class BatchBuilder:
         if not rows:
             self.empty_messages += 1
 
-    def _add_numbers(self, device: Device, metrics: dict[str, Value]) -> bool:
+    def _add_together(self, device: Device, ts_us: int, metrics: dict[str, Value]) -> bool:
         """Append all readings of an envelope together, which is quicker, or none of them.
 
-        That works where all are numbers or booleans of metrics that are known. A device that sends
-        anything else is not tried again.
+        That works where most metrics are known as numbers; those that have been something else
+        before are taken one by one after them.
         """
-        if device.mixed:
-            return False
-        mark = len(self._values)
+        others, numbers = device.others, metrics
+        if others:
+            if 2 * len(others) > len(metrics):
+                return False
+            numbers = metrics.copy()
+            for name in others:
+                numbers.pop(name, None)
+        names = list(numbers)
         try:
-            self._series += map(device.series.__getitem__, metrics)
-            self._values.extend(metrics.values())  # type: ignore[arg-type]  # refuses all others
+            if names != device.layout:
+                device.lay_out(names)
+            # Refuses whatever is no number.
+            self._values.frombytes(_packer(len(names))(*numbers.values()))
         except KeyError:
-            pass
-        except TypeError:
-            device.mixed = True
-        else:
-            return True
-        del self._series[mark:], self._values[mark:]
-        return False
+            return False
+        except struct.error:
+            others += [name for name, value in numbers.items() if type(value) not in _NUMBERS]
+            return False
+        self._series.extend(device.layout_series)
+        for name in others:
+            if name in metrics:
+                self._add_other(device, ts_us, name, metrics[name])
+        return True
 
     def _add_other(self, device: Device, ts_us: int, name: str, value: Value) -> None:
         """Append a reading that is not a bare float."""
@@ -173,7 +184,7 @@ class BatchBuilder:
         for row, code in self._qualities.items():
             quality[row] = code
         return NumberColumns(
-            series=np.fromiter(self._series, np.int32, len(self._series)),
+            series=np.array(self._series, dtype=np.int32),
             ts_us=np.repeat(
                 np.fromiter(self._run_ts_us, np.int64, len(self._run_ts_us)),
                 np.fromiter(self._run_rows, np.int64, len(self._run_rows)),
@@ -189,3 +200,12 @@ class BatchBuilder:
             ts_us=np.array(ts_us, dtype=np.int64),
             value=value,
         )
+
+
+@cache
+def _packer(numbers: int) -> Callable[..., bytes]:
+    """Packs so many numbers as an array of doubles holds them; no more sizes than `limits.metrics`.
+
+    An array that is extended by numbers one by one takes three times as long.
+    """
+    return struct.Struct(f"{numbers}d").pack

@@ -5,6 +5,7 @@ bounded and start anew when full, together with the series index, because a devi
 positions in that index. Batches that were sealed before keep the index they were made with.
 """
 
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -25,7 +26,10 @@ _LONGEST_REMEMBERED_CHARACTERS: Final = 1_024
 class Device:
     """The series numbers of one device, by metric."""
 
-    __slots__ = ("_index", "_name_characters", "device", "mixed", "series", "tenant")
+    __slots__ = (
+        "_index", "_name_characters", "device", "layout", "layout_series", "others", "series",
+        "tenant",
+    )  # fmt: skip
 
     def __init__(
         self, index: SeriesIndex, tenant: str, device: str, name_characters: int = 128
@@ -35,8 +39,18 @@ class Device:
         self.tenant = tenant
         self.device = device
         self.series: dict[str, int] = {}
-        self.mixed = False
-        """Whether it has sent anything but plain numbers and booleans, of which builders beware."""
+        self.others: list[str] = []
+        """Metrics of which it has sent something else than a plain number or boolean."""
+
+        self.layout: list[str] = []
+        """The numbers of an envelope as it sent one last: it will send more of the same."""
+        self.layout_series: array[int] = array("i")
+        """Their series numbers."""
+
+    def lay_out(self, metrics: list[str]) -> None:
+        """Expect these metrics, in this order; `KeyError` when one is seen for the first time."""
+        self.layout_series = array("i", map(self.series.__getitem__, metrics))
+        self.layout = metrics
 
     def add_series(self, metric: str, unit: str | None = None) -> int:
         """Number a metric seen for the first time; `Rejected` when its name is not valid."""

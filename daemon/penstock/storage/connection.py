@@ -57,9 +57,7 @@ async def transaction(connection: Connection, limit_seconds: float) -> AsyncIter
     """
     async with _begun(connection, limit_seconds):
         yield
-    if (status := await connection.execute("commit")) != "COMMIT":
-        # What the server says when it had given the transaction up before.
-        raise Retryable(f"the transaction was not committed ({status})")
+    check_committed(await connection.execute("commit"))
 
 
 @asynccontextmanager
@@ -70,13 +68,22 @@ async def trial(connection: Connection, limit_seconds: float) -> AsyncIterator[N
     await connection.execute("rollback")
 
 
-@asynccontextmanager
-async def _begun(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
-    """Begin, and roll back after a refusal; else it is for the caller to end it.
+def begin(limit_seconds: float) -> str:
+    """The statements that begin a transaction, whose statements end in `limit_seconds` each."""
+    # In one round trip, which leaves no place for an argument.
+    return query("begin").format(limit_ms=_milliseconds(limit_seconds))
 
-    Where an answer is missing, none is waited for again.
-    """
-    await _begin(connection, limit_seconds)
+
+def check_committed(status: str) -> None:
+    """`Retryable` unless `status` is what the server says of a commit that took place."""
+    if status != "COMMIT":
+        # What it says when it had given the transaction up before.
+        raise Retryable(f"the transaction was not committed ({status})")
+
+
+@asynccontextmanager
+async def rolled_back(connection: Connection) -> AsyncIterator[None]:
+    """Roll back after a refusal; where an answer is missing, none is waited for again."""
     try:
         yield
     except (asyncpg.PostgresError, PenstockError):
@@ -84,9 +91,12 @@ async def _begun(connection: Connection, limit_seconds: float) -> AsyncIterator[
         raise
 
 
-async def _begin(connection: Connection, limit_seconds: float) -> None:
-    # In one round trip, which leaves no place for an argument.
-    await connection.execute(query("begin").format(limit_ms=_milliseconds(limit_seconds)))
+@asynccontextmanager
+async def _begun(connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+    """Begin, and roll back after a refusal; else it is for the caller to end it."""
+    await connection.execute(begin(limit_seconds))
+    async with rolled_back(connection):
+        yield
 
 
 async def _roll_back(connection: Connection) -> None:

@@ -59,7 +59,7 @@ def encode_readings(
 def encode_columns(*columns: NDArray[np.generic]) -> memoryview:
     """Rows of fixed-size numbers, none of them null; all columns have the same length."""
     rows = len(columns[0])
-    layout, blank = _layout(*(column.dtype.newbyteorder(">").str for column in columns))
+    layout, blank = _layout(*(column.dtype for column in columns))
     data = np.empty(len(_HEADER) + rows * layout.itemsize + len(_TRAILER), dtype=np.uint8)
     data[: len(_HEADER)] = np.frombuffer(_HEADER, dtype=np.uint8)
     data[-len(_TRAILER) :] = np.frombuffer(_TRAILER, dtype=np.uint8)
@@ -131,14 +131,14 @@ def _field(data: bytes) -> bytes:
 
 
 @cache
-def _layout(*types: str) -> tuple[np.dtype[np.void], NDArray[np.uint8]]:
+def _layout(*types: np.dtype[np.generic]) -> tuple[np.dtype[np.void], NDArray[np.uint8]]:
     """The bytes of a row with fields of these types, and such a row with all values still 0."""
     fields = [("fields", ">i2")]
     for number, kind in enumerate(types):
-        fields += [(f"bytes{number}", ">i4"), (f"value{number}", kind)]
+        fields += [(f"bytes{number}", ">i4"), (f"value{number}", kind.newbyteorder(">").str)]
     layout = np.dtype(fields)
     blank = np.zeros(1, dtype=layout)
     blank["fields"] = len(types)
     for number, kind in enumerate(types):
-        blank[f"bytes{number}"] = np.dtype(kind).itemsize
+        blank[f"bytes{number}"] = kind.itemsize
     return layout, blank.view(np.uint8)

@@ -30,10 +30,21 @@ class Rows(NamedTuple):
 
     def newest(self) -> NDArray[np.intp]:
         """Row in the batch's columns of the newest reading of each series."""
-        last = np.diff(self.series_ids, append=-1) != 0
+        if not len(self.positions):
+            return self.positions
+        last = np.ones(len(self.positions), dtype=np.bool_)
+        np.not_equal(self.series_ids[1:], self.series_ids[:-1], out=last[:-1])
         newest: NDArray[np.intp] = self.positions[last]
         return newest
 
+
+_NO_ROWS = Rows(
+    np.empty(0, dtype=np.intp),
+    np.empty(0, dtype=np.int32),
+    np.empty(0, dtype=np.int64),
+    np.empty(0, dtype=np.intp),
+)
+"""Most batches have no texts."""
 
 Alike = Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]]
 """Whether readings, given by their rows in the batch, have the same value, pair by pair."""
@@ -43,6 +54,8 @@ def arrange(
     index: SeriesIndex, series: NDArray[np.int32], ts_us: NDArray[np.int64], alike: Alike
 ) -> Rows:
     """Order readings, given by series number and time; all series must be resolved."""
+    if not len(series):
+        return _NO_ROWS
     ids = index.ids[series]
     order = np.lexsort((ts_us, ids))
     ids, times = ids[order], ts_us[order]

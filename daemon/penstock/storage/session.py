@@ -34,11 +34,12 @@ from penstock.model import Batch, NumberColumns, SeriesIndex, TextColumns
 from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.store import Stored
 from penstock.storage.connection import Connection, transaction, trial
+from penstock.storage.copying import Copy, commit_copies, copy_rows
 from penstock.storage.queries import query
 from penstock.storage.rows import Rows
 from penstock.storage.series import resolve
 from penstock.storage.verdict import Family, refusal_of_place, verdict_of
-from penstock.storage.write_set import Copy, WriteSet
+from penstock.storage.write_set import WriteSet
 
 STAGING_PREFIX: Final = "penstock_"
 SHIFTS: Final = 16
@@ -137,16 +138,14 @@ class Session:
             raise refusal_of_place(again) from again
 
     async def _write_plain(self, write_set: WriteSet) -> None:
-        async with transaction(self._connection, self._limit_seconds):
-            for copy in write_set.copies():
-                await self._copy(copy)
+        await commit_copies(self._connection, write_set.copies(), self._limit_seconds)
 
     async def _write_staged(self, write_set: WriteSet) -> Stored:
         self._counts.staging_batches += 1
         async with transaction(self._connection, self._limit_seconds):
             stored = await self._stage(write_set)
             if write_set.dead_letters is not None:
-                await self._copy(write_set.dead_letters)
+                await copy_rows(self._connection, write_set.dead_letters)
         self._expects_duplicates = sum(stored.inserted.values()) < write_set.rows
         return stored
 
@@ -159,7 +158,7 @@ class Session:
                 # It is at this microsecond that another reading stands, which is an answer, too.
                 with suppress(asyncpg.UniqueViolationError):
                     for copy in WriteSet(_at(batch, now_us + 1)).copies():
-                        await self._copy(copy)
+                        await copy_rows(self._connection, copy)
         except asyncpg.PostgresError as error:
             return verdict_of(error.sqlstate or "").family is Family.POISON
         return True
@@ -174,7 +173,7 @@ class Session:
         """Insert what is new of the rows, and return how many of each series that was."""
         if copy is None:
             return []
-        await self._copy(copy, prefix=STAGING_PREFIX)
+        await copy_rows(self._connection, copy._replace(table=STAGING_PREFIX + copy.table))
         inserted = await self._insert_new(copy.table)
         if sum(count for _, count in inserted) < len(rows):
             inserted += await self._insert_shifted(copy.table, rows)
@@ -199,14 +198,6 @@ class Session:
                 return inserted
             inserted += await self._insert_new(table)
         raise PoisonError(TIME_TAKEN, "other values of the series have this time and the next")
-
-    async def _copy(self, copy: Copy, prefix: str = "") -> None:
-        await self._connection.copy_to_table(
-            prefix + copy.table,
-            source=copy.data,  # type: ignore[arg-type]  # takes buffers, its stubs do not know
-            columns=copy.columns,
-            format="binary",
-        )
 
 
 def _may_be_of_the_place(error: asyncpg.PostgresError) -> bool:

@@ -4,7 +4,6 @@ What always holds: inserted and duplicate readings add up to the readings of the
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +18,8 @@ from penstock.storage.copy_format import (
     encode_readings,
     encode_text_readings,
 )
+from penstock.storage.copying import Copy
 from penstock.storage.rows import Alike, Rows, arrange
-
-
-class Copy(NamedTuple):
-    """One COPY: a table and the rows for it."""
-
-    table: str
-    columns: tuple[str, ...]
-    data: memoryview
 
 
 class WriteSet:

@@ -51,8 +51,8 @@ async def expect_a_limit(work: Callable[[], Awaitable[object]]) -> None:
 
 @pytest.mark.parametrize(
     "hangs_at",
-    [b"penstock\0", b"find_series", b"begin;", b"COPY", b"PGCOPY", b"commit\0"],
-    ids=["connect", "find series", "begin", "COPY", "its data", "COMMIT"],
+    [b"penstock\0", b"find_series", b"begin;", b"PGCOPY"],
+    ids=["connect", "find series", "begin and COPY", "its data and COMMIT"],
 )
 async def test_storing_ends_at_whatever_point_the_connection_dies(
     proxy: TcpProxy, storage: Storage, hangs_at: bytes

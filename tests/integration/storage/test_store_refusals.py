@@ -12,6 +12,8 @@ from penstock.observability.metrics import StorageCounts
 from penstock.pipeline.bisect import store_whole
 from penstock.settings.secret import Secret
 from penstock.settings.tree import Storage
+from penstock.storage import copying
+from penstock.storage.connection import Connection
 from penstock.storage.store import TimescaleStore
 from tests.support.database import Database, as_role
 from tests.support.readings import NOW_US, Reading, batch
@@ -190,20 +192,33 @@ async def test_nothing_is_left_in_the_servers_session(
 
 
 async def test_a_transaction_that_was_given_up_is_not_taken_for_committed(
-    store: TimescaleStore, inspect: Database
+    store: TimescaleStore, inspect: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.store(batch(OLD))
-    (session,) = store._idle
-    copy = session._copy
+    async def send_and_give_up(connection: Connection, statements: str, data: memoryview) -> str:
+        return await send(connection, statements.replace(";\ncommit", ";\nrollback"), data)
 
-    async def copy_and_fail(*arguments: object) -> None:
-        await copy(*arguments)  # type: ignore[arg-type]
-        with pytest.raises(asyncpg.PostgresError):
-            await session._connection.execute("select 1 / 0")
-
-    session._copy = copy_and_fail  # type: ignore[method-assign, assignment]
+    send = copying.send
+    monkeypatch.setattr(copying, "send", send_and_give_up)
     with pytest.raises(Retryable, match="not committed"):
         await store.store(batch(NEW))
+
+    assert await inspect.value("select count(*) from readings") == 0
+
+
+async def test_a_staged_transaction_that_was_given_up_is_not_taken_for_committed(
+    store: TimescaleStore, inspect: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.store(batch(OLD))
+
+    async def copy_and_fail(connection: Connection, copy: copying.Copy) -> None:
+        await copying.copy_rows(connection, copy)
+        if copy.table == "dead_letters":
+            with pytest.raises(asyncpg.PostgresError):
+                await connection.execute("select 1 / 0")
+
+    monkeypatch.setattr("penstock.storage.session.copy_rows", copy_and_fail)
+    with pytest.raises(Retryable, match="not committed"):
+        await store.store(batch(OLD, NEW, dead_letters=[LETTER]))
 
     assert await inspect.value("select count(*) from readings") == 1
 

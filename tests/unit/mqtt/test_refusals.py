@@ -26,6 +26,14 @@ def test_every_reason_that_a_broker_can_give_to_us_is_named(kind: type) -> None:
             assert refusals.refusal(code).name != "unknown", hex(code)
 
 
+@pytest.mark.parametrize("code", [0x02, 0x85])
+def test_a_refused_client_id_may_be_a_refused_keepalive(code: int) -> None:
+    """mosquitto's answer to MQTT 3.1.1 above its max_keepalive."""
+    text = refusals.refusal(code).text
+    assert "mqtt.client_id" in text
+    assert "mqtt.keepalive_seconds" in text
+
+
 def test_an_unknown_reason_is_still_shown() -> None:
     refused = refusals.refusal(0xEE, "because")
     assert "0xee" in refused.text

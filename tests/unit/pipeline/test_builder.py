@@ -140,14 +140,24 @@ def test_readings_are_the_same_whether_taken_one_by_one_or_together(
         for ts_us, number, value in zip(columns.ts_us, columns.series, columns.value, strict=True)
     ]
     texts = list(batch.texts.value)
-    assert stored == [
+    assert sorted(stored) == sorted(
         (ts_us, name, float(value))
         for ts_us, metrics in enumerate(envelopes)
         for name, value in metrics.items()
         if isinstance(value, float | bool)
-    ]
+    )
     assert texts == [v for m in envelopes for v in m.values() if isinstance(v, str)]
     assert batch.rows == len(stored) + len(texts)
+
+
+def test_metrics_in_another_order_are_told_apart() -> None:
+    builder, device = make()
+    names = "abcdef"
+    for ts_us, order in enumerate((names, names, names[::-1], names[1:], names)):
+        add(builder, device, (ts_us, {name: float(names.index(name)) for name in order}))
+    columns = builder.seal().numbers
+    assert columns.value.tolist() == columns.series.tolist()
+    assert columns.ts_us.tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [3] * 5 + [4] * 6
 
 
 def test_a_bad_name_in_a_long_envelope_leaves_nothing_behind() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -9,17 +10,17 @@ from penstock import __version__
 from penstock.app.flow import Flow
 from penstock.spool.file import SpoolFile
 from penstock.spool.replayer import Replayer
-from penstock.storage.session import Session
+from penstock.storage import copying, session
 from tests.support import failpoints
 
 
 @pytest.mark.parametrize(
     ("point", "owner", "function"),
     [
-        ("before_copy", Session, "_copy"),
-        ("before_copy_done", Session, "_copy"),
-        ("before_commit", Session, "_write_plain"),
-        ("before_staged_commit", Session, "_write_staged"),
+        ("before_copy", copying, "send"),
+        ("before_copy_done", copying, "send"),
+        ("in_commit", copying, "send"),
+        ("before_staged_commit", session, "transaction"),
         ("before_acknowledging_committed", Flow, "_committed"),
         ("before_replaying", Replayer, "_commit"),
         ("before_acknowledging_spooled", Flow, "_spooled"),
@@ -28,7 +29,7 @@ from tests.support import failpoints
     ],
 )
 def test_a_boundary_that_has_moved_is_an_error(
-    point: str, owner: type, function: str, monkeypatch: pytest.MonkeyPatch
+    point: str, owner: type | ModuleType, function: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(owner, function)
     with pytest.raises(SystemExit, match=f"{owner.__name__}.{function} is gone"):
