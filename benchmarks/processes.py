@@ -55,9 +55,18 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 def resident_bytes(process_id: int) -> int:
     """Memory of a process that is in RAM."""
+    return _status_bytes(process_id, "VmRSS:")
+
+
+def resident_peak_bytes(process_id: int) -> int:
+    """The most memory that a process has had in RAM so far."""
+    return _status_bytes(process_id, "VmHWM:")
+
+
+def _status_bytes(process_id: int, name: str) -> int:
     (line,) = [
         line
         for line in Path(f"/proc/{process_id}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
+        if line.startswith(name)
     ]
     return int(line.split()[1]) * 1024
