@@ -21,6 +21,13 @@ _SIZE = """
 select coalesce(sum(pg_relation_size(chunk)), 0)::bigint
 from show_chunks('sensor_readings') as chunk
 """
+_AWAY = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # of a statement that was cut off
+)
+"""What is raised when the database is restarted, where that is being measured."""
 _COUNT = "select count(*) from sensor_readings"
 
 
@@ -63,6 +70,7 @@ class _Watch:
 
     def __init__(self, dsn: str, path: Path, rows_per_message: int) -> None:
         self.begun = threading.Event()
+        """Set when it is known what was there before."""
         self.stopping = threading.Event()
         self._dsn = dsn
         self._counter = open_counter(path)
@@ -71,15 +79,20 @@ class _Watch:
         self._before_rows = 0
 
     async def run(self) -> None:
-        while not self.stopping.is_set():
-            # The database is away now and then, where that is what is being measured.
-            with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection = await asyncpg.connect(self._dsn)
-                try:
-                    await self._count(connection)
-                finally:
-                    connection.terminate()
-            await asyncio.sleep(_POLL_SECONDS)
+        """Count until told to stop, over as many connections as it takes."""
+        try:
+            while not self.stopping.is_set():
+                with suppress(*_AWAY):
+                    await self._count_over(await asyncpg.connect(self._dsn))
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            self.begun.set()
+
+    async def _count_over(self, connection: asyncpg.Connection) -> None:
+        try:
+            await self._count(connection)
+        finally:
+            connection.terminate()
 
     async def _count(self, connection: asyncpg.Connection) -> None:
         if not self.begun.is_set():

@@ -60,8 +60,9 @@ def test_losses_of_all_windows_and_of_the_restart_are_told() -> None:
         "lost": 2,
         "duplicates": 1,
     }
-    steady, restart = result.tables
-    assert list(steady.rows[0][-4:]) == ["42", "30", "12", "0"]
+    speed, steady, restart = result.tables
+    assert list(speed.rows[0]) == [PLAIN, "500", "12.0", "5.0", "1"]
+    assert list(steady.rows[0]) == [PLAIN, "42", "30", "12", "0"]
     assert list(restart.rows[0]) == [PLAIN, "100", "9", "7", "2", "1"]
     assert "X is out." in result.notes
 
