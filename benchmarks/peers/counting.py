@@ -1,12 +1,14 @@
-"""How many messages a peer has stored so far, asked of the database without disturbing it.
+"""How many messages a peer has stored so far, asked of the database without disturbing it much.
 
-To count rows costs the more the more there are. So they are counted whenever the table has doubled,
-and in between they are as many as its size says. This only decides how far the generator runs
-ahead; what is reported is counted by the oracle.
+To count rows costs the more the more there are. So the database spends a twentieth of its time at
+most on counting them, on one core, and between two counts they are as many more as the table has
+grown. This only decides how far the generator runs ahead; what is reported is counted by the
+oracle.
 """
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,8 +17,10 @@ import asyncpg
 
 from benchmarks.progress import Gauge, new_counter, open_counter
 
-_ALWAYS_COUNTED_BYTES = 1 << 20
 _POLL_SECONDS = 0.1
+_PAUSE_RATIO = 19.0
+"""Of the time between two counts to that of a count."""
+_ONE_CORE = {"max_parallel_workers_per_gather": "0"}
 _SIZE = """
 select coalesce(sum(pg_relation_size(chunk)), 0)::bigint
 from show_chunks('sensor_readings') as chunk
@@ -32,14 +36,10 @@ _COUNT = "select count(*) from sensor_readings"
 
 
 class Estimate:
-    """The rows of a table that only grows, by its size."""
+    """The rows of a table that grows, by what was counted last and its size since then."""
 
     def __init__(self) -> None:
         self._rows = self._bytes = 0
-
-    def wants_count(self, size_bytes: int) -> bool:
-        """Whether the rows should be counted at this size."""
-        return size_bytes < _ALWAYS_COUNTED_BYTES or size_bytes >= 2 * self._bytes
 
     def learn(self, rows: int, size_bytes: int) -> None:
         """Take in what was counted at a size."""
@@ -76,6 +76,7 @@ class _Watch:
         self._counter = open_counter(path)
         self._rows_per_message = rows_per_message
         self._estimate = Estimate()
+        self._count_at = 0.0
         self._before_rows = 0
 
     async def run(self) -> None:
@@ -83,7 +84,9 @@ class _Watch:
         try:
             while not self.stopping.is_set():
                 with suppress(*_AWAY):
-                    await self._count_over(await asyncpg.connect(self._dsn))
+                    await self._count_over(
+                        await asyncpg.connect(self._dsn, server_settings=_ONE_CORE)
+                    )
                 await asyncio.sleep(_POLL_SECONDS)
         finally:
             self.begun.set()
@@ -96,16 +99,18 @@ class _Watch:
 
     async def _count(self, connection: asyncpg.Connection) -> None:
         if not self.begun.is_set():
-            self._before_rows = await _rows(connection, self._estimate)
+            self._before_rows = await self._rows(connection)
             self.begun.set()
         while not self.stopping.is_set():
-            rows = await _rows(connection, self._estimate)
+            rows = await self._rows(connection)
             self._counter[0] = (rows - self._before_rows) // self._rows_per_message
             await asyncio.sleep(_POLL_SECONDS)
 
-
-async def _rows(connection: asyncpg.Connection, estimate: Estimate) -> int:
-    size_bytes = await connection.fetchval(_SIZE)
-    if estimate.wants_count(size_bytes):
-        estimate.learn(await connection.fetchval(_COUNT), size_bytes)
-    return estimate.rows_at(size_bytes)
+    async def _rows(self, connection: asyncpg.Connection) -> int:
+        size_bytes = await connection.fetchval(_SIZE)
+        started_at = time.monotonic()
+        if started_at >= self._count_at:
+            self._estimate.learn(await connection.fetchval(_COUNT), size_bytes)
+            ended_at = time.monotonic()
+            self._count_at = ended_at + _PAUSE_RATIO * (ended_at - started_at)
+        return self._estimate.rows_at(size_bytes)

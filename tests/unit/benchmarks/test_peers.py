@@ -72,13 +72,13 @@ def test_a_restart_is_at_a_rate_that_the_subject_can_hold() -> None:
     assert restart_rate(100_000) == MOST_RESTART_RATE
 
 
-def test_rows_are_counted_when_the_table_has_doubled() -> None:
+def test_between_two_counts_a_table_has_grown_as_its_size_says() -> None:
     estimate = Estimate()
-    assert estimate.wants_count(0)
+    assert estimate.rows_at(0) == 0
     estimate.learn(20_000, 2 << 20)
-    assert not estimate.wants_count(3 << 20)
     assert estimate.rows_at(3 << 20) == 30_000
-    assert estimate.wants_count(4 << 20)
+    estimate.learn(29_000, 3 << 20)
+    assert estimate.rows_at(3 << 20) == 29_000
 
 
 def test_who_cannot_be_run_is_left_out_and_named(
