@@ -7,7 +7,8 @@ waiting. The restart is at half of what each took in saturation, and at 2,000 me
 most.
 
 The oracle reads what everybody stored. What a peer loses or doubles is no error here, but what is
-being measured. What Penstock loses or doubles is one.
+being measured. What it alters is one, because then we have configured it wrong; and whatever does
+not add up of Penstock's is.
 """
 
 from collections import defaultdict
@@ -41,7 +42,7 @@ def measure_peers(context: Context) -> Result:
     """Measure whoever can be run here.
 
     Raises:
-        BenchError: a measurement could not be made, or Penstock did not store everything.
+        BenchError: a measurement could not be made, or what was stored is not what was sent.
     """
     known = known_peers()
     for sentence in known.left_out:
@@ -57,11 +58,22 @@ def measure_peers(context: Context) -> Result:
         for name, subject in subjects.items():
             rate = restart_rate(median(windows[name], lambda w: w.messages_per_second))
             account = measure_restart(bench, postgres, subject.make, rate=rate)
+            check_unaltered(name, account)
             _tell_restart(context, name, rate, account)
             contenders[name] = Contender(windows[name], subject.peaks.bytes, rate, account)
     if not contenders[PENSTOCK].restart.holds:
         raise BenchError(f"what Penstock stored does not add up: {contenders[PENSTOCK].restart}")
     return result_of(contenders, known.left_out)
+
+
+def check_unaltered(name: str, account: Account) -> None:
+    """See that every row is one that was sent.
+
+    Raises:
+        BenchError: one is not.
+    """
+    if account.corrupt or account.invented:
+        raise BenchError(f"{name} stored what was not sent: {account.faults}")
 
 
 def restart_rate(saturation: float) -> float:
@@ -94,6 +106,8 @@ def _saturate(
                 backlog=subject.backlog,
                 trusted=name == PENSTOCK,
             )
+            assert measured.account is not None, "every subject stores"
+            check_unaltered(name, measured.account)
             windows[name].append(measured)
             context.console.print(
                 f"run {run + 1}, {name}: {measured.messages_per_second:,.0f} messages/s,"

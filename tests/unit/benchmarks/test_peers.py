@@ -4,11 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from benchmarks.frame import BenchError
 from benchmarks.line_rate import Measured
 from benchmarks.peers import known
-from benchmarks.peers.contest import MOST_RESTART_RATE, restart_rate
+from benchmarks.peers.contest import MOST_RESTART_RATE, check_unaltered, restart_rate
 from benchmarks.peers.counting import Estimate
 from benchmarks.peers.figures import PENSTOCK, Contender, result_of
 from benchmarks.peers.known import NODE_RED, PLAIN, TELEGRAF, known_peers
@@ -65,6 +67,14 @@ def test_losses_of_all_windows_and_of_the_restart_are_told() -> None:
     assert list(steady.rows[0]) == [PLAIN, "42", "30", "12", "0"]
     assert list(restart.rows[0]) == [PLAIN, "100", "9", "7", "2", "1"]
     assert "X is out." in result.notes
+
+
+@pytest.mark.parametrize("fault", ["corrupt", "invented"])
+def test_a_peer_that_alters_what_it_was_sent_is_configured_wrong(fault: str) -> None:
+    check_unaltered("peer", account(stored=1, lost=1, duplicates=1))
+    altered = msgspec.structs.replace(account(stored=1), **{fault: 1})
+    with pytest.raises(BenchError, match=fault):
+        check_unaltered("peer", altered)
 
 
 def test_a_restart_is_at_a_rate_that_the_subject_can_hold() -> None:
