@@ -5,6 +5,7 @@ from benchmarks.growth import measure_growth
 from benchmarks.headroom import measure_headroom
 from benchmarks.latency import measure_latency
 from benchmarks.outages import measure_outage
+from benchmarks.peers.contest import measure_peers
 from benchmarks.readings import measure_readings
 from benchmarks.saturation import measure_line_rate
 from benchmarks.shared import measure_shared
@@ -19,6 +20,7 @@ CATALOGUE = {
     "shared": Benchmark("Shared subscriptions", measure_shared, minutes=2),
     "outage": Benchmark("Outage", measure_outage, minutes=3),
     "growth": Benchmark("Growth", measure_growth, minutes=9),
+    "peers": Benchmark("Peers", measure_peers, minutes=8),
 }
 
 SHORT = ("line-rate",)

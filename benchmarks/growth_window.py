@@ -9,31 +9,25 @@ alike, and nothing but the scale differs. In the end every reading is reconciled
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import asyncpg
-import msgspec
 
 from benchmarks.frame import BenchError
 from benchmarks.growth_scale import STEADY_RATE, Scale, fill_chunks, routes_of
 from benchmarks.line_rate import BACKLOG, METRICS, commits_between, packet_of
-from benchmarks.load import LoadSpec
-from benchmarks.noise import Listener, Noise
-from benchmarks.processes import cpu_seconds, end, parent_of, resident_bytes
+from benchmarks.load import LoadSpec, publishing
+from benchmarks.noise import Listener, Noise, why_void
+from benchmarks.processes import cpu_seconds, parent_of, resident_bytes
 from benchmarks.progress import read_gauge
+from benchmarks.reconciling import reconciled
 from benchmarks.subjects import Bench, write_back
 from penstock.sandbox.endpoints import DSN_VARIABLE
 from penstock_simulator.fleet import Fleet
 from penstock_simulator.gauges import read_gauges
-from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import load
 from penstock_simulator.process_trees import tree_use
-from penstock_simulator.settling import settled
 from penstock_simulator.stack import Daemon, fresh_database
 
 _KNOWN_SECONDS = 120.0
@@ -42,7 +36,6 @@ _POLL_SECONDS = 0.1
 _WARM_UP_SECONDS = 0.5
 _UNDER_WAY_SECONDS = 0.5
 """How long a message may be under way when nothing waits."""
-_BUSY = 0.9
 
 
 class Cost(NamedTuple):
@@ -67,14 +60,12 @@ class Cost(NamedTuple):
     @property
     def void(self) -> bool:
         """Whether the generator may have been the limit, or the machine was too noisy."""
-        return self.generator_cpu > _BUSY or self.noise.too_much
+        return bool(self.remark)
 
     @property
     def remark(self) -> str:
         """What to add to the figures of a window that is void."""
-        if self.generator_cpu > _BUSY:
-            return ", VOID: the generator was the limit"
-        return self.noise.remark
+        return why_void(self.noise, self.generator_cpu)
 
 
 def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = STEADY_RATE) -> Cost:
@@ -84,9 +75,8 @@ def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = S
         BenchError: not all devices became known, or what was stored does not add up.
     """
     fleet = scale.fleet(rate)
-    overrides = {"SPOOL__PATH": "null", **routes_of(fleet)}
     with fresh_database(bench.server_dsn) as dsn:
-        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=overrides)
+        daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=routes_of(fleet))
         daemon.migrate()
         fill_chunks(dsn, scale.days)
         write_back(bench.server_dsn)
@@ -142,7 +132,7 @@ class _Run:
         )
 
     def measure(self, seconds: float) -> Cost:
-        with self._load() as load_process:
+        with publishing(self._spec) as load_process:
             begun = self._sample(load_process.pid)
             self._wait_until_known()
             known = self._sample(load_process.pid)
@@ -158,7 +148,7 @@ class _Run:
             steady_end = self._sample(load_process.pid)
             noise = listener.hear()
             resident = resident_bytes(self._daemon.process_id)
-        judge = self._reconciled()
+        judge = reconciled(self._dsn, load([self._ledger]))
         first, cost = known.since(begun), steady_end.since(steady)
         busy = max(_busy(fast_end.since(fast)), _busy(cost))
         messages = commits_between(judge, steady.at_us, steady_end.at_us).messages
@@ -173,17 +163,6 @@ class _Run:
             generator_cpu=busy,
             noise=noise,
         )
-
-    @contextmanager
-    def _load(self) -> Iterator["subprocess.Popen[bytes]"]:
-        spec = msgspec.json.encode(self._spec).decode()
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.load", spec])
-        try:
-            yield process
-        finally:
-            status = end(process)
-        if status != 0:
-            raise BenchError(f"the load generator ended with status {status}")
 
     def _sample(self, generator_id: int) -> _Sample:
         database = None if self._database_id is None else tree_use(self._database_id)
@@ -203,22 +182,16 @@ class _Run:
             time.sleep(_POLL_SECONDS)
 
     def _wait_until_calm(self) -> None:
-        """Until no message waits longer than it must."""
+        """Until no message waits longer than it must, on disk or elsewhere."""
         deadline = time.monotonic() + _CALM_SECONDS
         while True:
             time.sleep(_UNDER_WAY_SECONDS)
             gauges = read_gauges(self._daemon.get("/metrics") or "")
-            if gauges.unacknowledged < self._rate * _UNDER_WAY_SECONDS:
+            few = gauges.unacknowledged < self._rate * _UNDER_WAY_SECONDS
+            if few and not gauges.spool_rows:
                 return
             if time.monotonic() > deadline:
                 raise BenchError(f"{self._rate:,.0f} messages/s are too many")
-
-    def _reconciled(self) -> Judge:
-        (judge,) = asyncio.run(settled(self._dsn, [load([self._ledger])]))
-        account = judge.account()
-        if not account.holds:
-            raise BenchError(f"what was stored does not add up: {account}")
-        return judge
 
 
 async def _count_series(dsn: str) -> int:

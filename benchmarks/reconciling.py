@@ -26,19 +26,20 @@ def reconciled(dsn: str, ledger: Ledger) -> Judge:
         OracleError: the database could not be read.
     """
     fleet = ledger.fleet
-    judge = settled(dsn, ledger, patience_seconds=_PATIENCE_SECONDS[fleet.qos])
+    judge = settled(dsn, ledger)
     account = judge.account()
     if not account.holds or (fleet.qos and not _is_complete(account, fleet)):
         raise BenchError(f"what was stored does not add up: {account}")
     return judge
 
 
-def settled(dsn: str, ledger: Ledger, *, patience_seconds: float) -> Judge:
+def settled(dsn: str, ledger: Ledger) -> Judge:
     """The judgement, right or wrong, once everything is stored or nothing more comes for a while.
 
     Raises:
         OracleError: the database could not be read.
     """
+    patience_seconds = _PATIENCE_SECONDS[ledger.fleet.qos]
     stored, changed_at = -1, time.monotonic()
     while True:
         judge = asyncio.run(examine(dsn, ledger))
