@@ -44,6 +44,17 @@ class Row(NamedTuple):
     ts_us: int
 
 
+class _Search:
+    """How often a batch, and parts of it, were answered while poison was looked for in it."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.readings = batch.readings
+        self.attempts = 0
+        self.most_attempts = 2 + _poison(batch) * 2 * ceil(log2(max(1, batch.readings)))
+        self.interrupted = False
+        """Whether an attempt failed, after which the whole may be given again."""
+
+
 class ModelDatabase:
     """Keeps each reading once, and refuses the data of a batch with a negative value in it."""
 
@@ -57,8 +68,7 @@ class ModelDatabase:
         """How often each reading was given to it and committed."""
         self.failures = 0
         """Attempts that ended otherwise than with a commit that was reported, or a refusal."""
-        self._attempts: Counter[tuple[int, int]] = Counter()
-        self._most_attempts: dict[tuple[int, int], int] = {}
+        self._searches: dict[tuple[int, int], _Search] = {}
 
     async def probe(self) -> bool:
         """Whether it gives a sign of life."""
@@ -86,8 +96,7 @@ class ModelDatabase:
 
     def forget_attempts(self) -> None:
         """Another process asks from now on."""
-        self._attempts.clear()
-        self._most_attempts.clear()
+        self._searches.clear()
 
     def _commit(self, batch: Batch) -> Stored:
         inserted: Counter[str] = Counter()
@@ -101,21 +110,23 @@ class ModelDatabase:
 
     def _failed(self, batch: Batch, *, lands: bool) -> None:
         self.failures += 1
-        key = _identity(batch)
-        self._attempts.pop(key, None)
+        search = self._searches[_identity(batch)]
+        search.attempts -= 1
+        search.interrupted = True
         if lands:
             self._commit(batch)
 
     def _count_attempt(self, batch: Batch) -> None:
-        """See that poison is looked for in no more attempts than it takes."""
-        key = _identity(batch)
-        if key not in self._attempts:
-            rows = max(1, batch.readings)
-            most = 2 + _poison(batch) * 2 * ceil(log2(rows))
-            # It may be a part now, with which the looking goes on after a failure.
-            self._most_attempts[key] = max(most, self._most_attempts.get(key, 0))
-        self._attempts[key] += 1
-        assert self._attempts[key] <= self._most_attempts[key]
+        """See that poison is looked for in no more attempts than it takes.
+
+        An attempt that failed does not count. What comes next is the same part, with which the
+        search goes on, or the whole, with which it begins anew.
+        """
+        search = self._searches.get(_identity(batch))
+        if search is None or (search.interrupted and batch.readings == search.readings):
+            search = self._searches[_identity(batch)] = _Search(batch)
+        search.attempts += 1
+        assert search.attempts <= search.most_attempts
 
 
 def readings_in(batch: Batch) -> dict[Row, float]:

@@ -81,12 +81,15 @@ class ModelSpool:
         self.changed.set()
 
     async def read(self, after: int, max_rows: int, max_bytes: int) -> list[Record]:
+        """In the order of their numbers, in which they need not have come to be on the disk."""
         found: list[Record] = []
         rows = 0
-        for record in list(self._disk.records.values()):
-            rows += decode_label(record.number, record.label).rows * (record.number > after)
-            if record.number > after and (not found or rows <= max_rows):
-                found.append(record)
+        for number in sorted(number for number in self._disk.records if number > after):
+            record = self._disk.records[number]
+            rows += decode_label(number, record.label).rows
+            if found and rows > max_rows:
+                break
+            found.append(record)
         return found
 
     async def remove(self, numbers: Sequence[int]) -> None:

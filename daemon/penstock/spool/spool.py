@@ -138,7 +138,7 @@ class Spool:
         self._appended(batch)
 
     async def read(self, after: int, max_rows: int, max_bytes: int) -> list[Record]:
-        """The records after a number, up to so many rows and bytes, but at least one if there is.
+        """The records after a number, in order, up to so many rows and bytes, but at least one.
 
         Errors: `SpoolFault`.
         """
