@@ -123,7 +123,8 @@ class BatchBuilder:
         except KeyError:
             return False
         except struct.error:
-            others += [name for name, value in numbers.items() if type(value) not in _NUMBERS]
+            wrong = (name for name, value in numbers.items() if type(value) not in _NUMBERS)
+            device.others = (*others, *wrong)
             return False
         self._series.extend(device.layout_series)
         for name in others:

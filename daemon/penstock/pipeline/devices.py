@@ -22,6 +22,9 @@ Admission = Callable[[str, str], bool]
 _LONGEST_REMEMBERED_CHARACTERS: Final = 1_024
 """Where a template ignores levels, a sender may make topics of 64 KB: those are resolved anew."""
 
+_NO_METRICS: Final[list[str]] = []
+_NO_SERIES: Final[array[int]] = array("i")
+
 
 class Device:
     """The series numbers of one device, by metric."""
@@ -39,12 +42,13 @@ class Device:
         self.tenant = tenant
         self.device = device
         self.series: dict[str, int] = {}
-        self.others: list[str] = []
+        self.others: tuple[str, ...] = ()
         """Metrics of which it has sent something else than a plain number or boolean."""
 
-        self.layout: list[str] = []
+        # All that devices do not have of their own they share: there may be many.
+        self.layout = _NO_METRICS
         """The numbers of an envelope as it sent one last: it will send more of the same."""
-        self.layout_series: array[int] = array("i")
+        self.layout_series = _NO_SERIES
         """Their series numbers."""
 
     def lay_out(self, metrics: list[str]) -> None:
