@@ -23,7 +23,7 @@ _LONGEST_REMEMBERED_CHARACTERS: Final = 1_024
 """Where a template ignores levels, a sender may make topics of 64 KB: those are resolved anew."""
 
 _NO_METRICS: Final[list[str]] = []
-_NO_SERIES: Final[array[int]] = array("i")
+_NO_SERIES: Final = array("i")
 
 
 class Device:
