@@ -81,10 +81,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     figures: dict[str, Any]
     tables: Sequence[Table]
+    voids: Sequence[str]
+    """Whose windows do not count, and how many of them; see `void_windows`."""
     goals: Sequence[Goal] = ()
     charts: Sequence[Chart] = ()
-    voids: Sequence[str] = ()
-    """Whose windows do not count, and how many of them; see `void_windows`."""
     notes: Sequence[str] = ()
     """What a reader should know, in sentences; of a goal that is missed, the reason."""
 
@@ -107,6 +107,7 @@ class Window(Protocol):
         ...
 
 
+K = TypeVar("K")
 W = TypeVar("W", bound=Window)
 
 
@@ -118,6 +119,12 @@ def counted(windows: Sequence[W]) -> Sequence[W]:
 def median(windows: Sequence[W], figure: Callable[[W], float]) -> float:
     """The median of a figure over the windows that count, or over all if none does."""
     return statistics.median(map(figure, counted(windows)))
+
+
+def best_counted(windows: Mapping[K, Sequence[W]], figure: Mapping[K, float]) -> K:
+    """What has the highest figure of all that have a window that counts, or of all if none has."""
+    sound = [name for name, taken in windows.items() if not is_void(taken)]
+    return max(sound or windows, key=lambda name: figure[name])
 
 
 def is_void(windows: Iterable[Window]) -> bool:

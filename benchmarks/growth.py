@@ -17,7 +17,16 @@ tables.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from benchmarks.frame import Chart, Context, Goal, Result, Table, is_void, median
+from benchmarks.frame import (
+    Chart,
+    Context,
+    Goal,
+    Result,
+    Table,
+    is_void,
+    median,
+    void_windows,
+)
 from benchmarks.growth_path import PathCost, PathFeed
 from benchmarks.growth_scale import STEADY_RATE, Scale
 from benchmarks.growth_window import Cost, measure_scale
@@ -109,6 +118,7 @@ def result_of(windows: Windows, paths: Paths) -> Result:
         tables=[*(_table(axis, figures) for axis in AXES), _path_table(alone)],
         goals=[_goal(axis, figures) for axis in AXES],
         charts=[_chart(axis, figures) for axis in AXES],
+        voids=void_windows({scale.name: taken for scale, taken in windows.items()}),
         notes=[_HOW, _first_sight(windows[LARGEST]), _spread(figures[SPREAD])],
     )
 

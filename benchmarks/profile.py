@@ -145,8 +145,7 @@ def result_of(costs: Mapping[str, Mapping[str, float]]) -> Result:
             for load, cost in costs.items()
         },
         tables=[Table(title="CPU µs a message", columns=["stage", *costs], rows=rows)],
-        goals=[],
-        charts=[],
+        voids=(),
     )
 
 

@@ -3,7 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.frame import MEBIBYTE, Chart, Goal, Result, Table, is_void, median
+from benchmarks.frame import (
+    MEBIBYTE,
+    Chart,
+    Goal,
+    Result,
+    Table,
+    counted,
+    is_void,
+    median,
+    void_windows,
+)
 from benchmarks.line_rate import Measured
 from benchmarks.peers.known import PLAIN
 from penstock_simulator.account import Account
@@ -39,8 +49,8 @@ class Contender(NamedTuple):
 
     @property
     def resident_mib(self) -> float:
-        """The most memory that it had resident in any of them."""
-        return max(window.resident_bytes for window in self.windows) / MEBIBYTE
+        """The most memory that it had resident in any of them that counts."""
+        return max(window.resident_bytes for window in counted(self.windows)) / MEBIBYTE
 
     @property
     def accounts(self) -> Sequence[Account]:
@@ -90,10 +100,8 @@ def result_of(contenders: Mapping[str, Contender], left_out: Sequence[str]) -> R
                 series={"stored": [each.rate for each in contenders.values()]},
             )
         ],
-        notes=[
-            _NOTE,
-            *left_out,
-        ],
+        voids=void_windows({name: each.windows for name, each in contenders.items()}),
+        notes=[_NOTE, *left_out],
     )
 
 
@@ -126,7 +134,7 @@ def _account_figures(accounts: Sequence[Account]) -> dict[str, int]:
 
 def _speed_row(name: str, contender: Contender, ours: float) -> list[str]:
     return [
-        name,
+        f"{name}, void" if is_void(contender.windows) else name,
         f"{contender.rate:,.0f}",
         f"{ours / contender.rate:.1f}",
         f"{contender.cpu_us:.1f}",

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.frame import MEBIBYTE, BenchError
 from benchmarks.line_rate import Measured
+from benchmarks.noise import Noise
 from benchmarks.peers import known
 from benchmarks.peers.contest import MOST_RESTART_RATE, check_unaltered, restart_rate
 from benchmarks.peers.counting import Estimate
@@ -67,6 +68,16 @@ def test_losses_of_all_windows_and_of_the_restart_are_told() -> None:
     assert list(steady.rows[0]) == [PLAIN, "42", "30", "12", "0"]
     assert list(restart.rows[0]) == [PLAIN, "100", "9", "7", "2", "1"]
     assert "X is out." in result.notes
+
+
+def test_who_was_measured_on_a_noisy_machine_is_marked() -> None:
+    noisy = Measured(500, 5, 0.1, noise=Noise(foreign=0.5), resident_bytes=9 * MEBIBYTE)
+    plain, ours = contender(500), contender(6_000)
+    plain = plain._replace(windows=[noisy, *plain.windows])
+    result = result_of({PLAIN: plain, "other": plain._replace(windows=[noisy]), PENSTOCK: ours}, [])
+    assert list(result.voids) == [f"{PLAIN}: 1 of 4", "other: 1 of 1"]
+    assert [row[0] for row in result.tables[0].rows] == [PLAIN, "other, void", PENSTOCK]
+    assert result.figures[PLAIN]["resident_mib"] == 1
 
 
 @pytest.mark.parametrize("fault", ["corrupt", "invented"])
