@@ -1,7 +1,7 @@
 """Results as they are read on the terminal and by programs.
 
-The JSON of the short set has the keys that it always had; everything else stands under
-`benchmarks`.
+The JSON of the short set has the keys that it always had, and beside them the occasion and the void
+windows; everything else stands under `benchmarks`.
 """
 
 from typing import Any
@@ -47,12 +47,10 @@ def show_outcome(console: Console, report: Report) -> None:
 
 def in_json(report: Report) -> dict[str, Any]:
     """What `REPORT` files hold."""
-    found: dict[str, Any] = {}
-    for name in SHORT:
-        if name in report.results:
-            found |= report.results[name].figures
+    found: dict[str, Any] = msgspec.to_builtins(report.occasion)
+    for result in (report.results[name] for name in SHORT if name in report.results):
+        found |= {**result.figures, "void_windows": list(result.voids)}
     if set(report.results) - set(SHORT):
-        found |= msgspec.to_builtins(report.occasion)
         found["benchmarks"] = {
             name: {
                 "figures": result.figures,

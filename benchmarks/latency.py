@@ -15,8 +15,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from benchmarks.frame import (
     Chart,
     Context,
@@ -28,7 +26,7 @@ from benchmarks.frame import (
     median,
     void_windows,
 )
-from benchmarks.line_rate import Measured, measure, tell
+from benchmarks.line_rate import Measured, measure, tell, waits_of
 from benchmarks.subjects import penstock, servers
 from penstock_simulator.percentiles import Percentiles
 
@@ -124,7 +122,7 @@ _COLUMNS = (*_DRAWN, "most")
 
 def _percentiles(taken: Sequence[Measured]) -> dict[str, float]:
     """Those of the messages of all windows that count, in ms."""
-    waits = Percentiles.of(np.concatenate([window.waits_us for window in counted(taken)]))
+    waits = waits_of(taken)
     found = (waits.p50, waits.p90, waits.p99, waits.p999, waits.max)
     return {
         name: figure for name, figure in zip(_COLUMNS, found, strict=True) if figure is not None

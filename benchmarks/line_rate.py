@@ -10,13 +10,13 @@ reading of the run.
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.frame import BenchError, Context
+from benchmarks.frame import BenchError, Context, counted
 from benchmarks.load import LoadSpec, publishing
 from benchmarks.noise import Listener, Noise, why_void
 from benchmarks.processes import cpu_seconds, most_resident_bytes
@@ -28,6 +28,7 @@ from penstock_simulator.fleet import Fleet, Numbers, step_for
 from penstock_simulator.judge import Judge
 from penstock_simulator.ledger import load
 from penstock_simulator.packets import LaneEncoder
+from penstock_simulator.percentiles import Percentiles
 
 TENANTS, DEVICES, METRICS, LANES = 3, 40, 3, 8
 BACKLOG = 20_000
@@ -130,6 +131,11 @@ def tell(context: Context, what: str, measured: Measured) -> None:
         f" generator at {measured.generator_cpu:.0%} of a core{dropped}{measured.remark}",
         soft_wrap=True,
     )
+
+
+def waits_of(windows: Sequence[Measured]) -> Percentiles:
+    """Percentiles of the messages of all windows that count together, or of all if none does."""
+    return Percentiles.of(np.concatenate([window.waits_us for window in counted(windows)]))
 
 
 def new_fleet(qos: int, rate: float) -> Fleet:

@@ -14,7 +14,7 @@ from benchmarks.frame import (
     median,
     void_windows,
 )
-from benchmarks.line_rate import Measured
+from benchmarks.line_rate import Measured, waits_of
 from penstock_simulator.percentiles import Percentiles
 
 Windows = Mapping[tuple[int, str], Sequence[Measured]]
@@ -36,8 +36,9 @@ def report_of(windows: Windows, latency: Percentiles) -> dict[str, Any]:
     }
 
 
-def result_of(windows: Windows, latency: Percentiles) -> Result:
-    """Medians, and their ratios to the null sink."""
+def result_of(windows: Windows, half: Sequence[Measured]) -> Result:
+    """Medians, their ratios to the null sink, and the latency at half of Penstock's rate."""
+    latency = waits_of(half)
     return Result(
         figures=report_of(windows, latency),
         tables=[
@@ -61,12 +62,18 @@ def result_of(windows: Windows, latency: Percentiles) -> Result:
             )
         ],
         voids=void_windows(
-            {f"QoS {qos}, {_NAMES[subject]}": taken for (qos, subject), taken in windows.items()}
+            {
+                **{
+                    f"QoS {qos}, {_NAMES[subject]}": taken
+                    for (qos, subject), taken in windows.items()
+                },
+                "half of saturation": half,
+            }
         ),
         notes=[
             "MiB is resident memory at most, in any window that counts; Penstock has a spool.",
             _ABOUT_RATIOS,
-            _latency(latency),
+            _latency(latency, void=is_void(half)),
         ],
     )
 
@@ -147,8 +154,8 @@ def _goals(windows: Windows, qos: int) -> list[Goal]:
     ]
 
 
-def _latency(latency: Percentiles) -> str:
+def _latency(latency: Percentiles, *, void: bool) -> str:
     return (
         "Published to committed at half of the saturation at QoS 1:"
-        f" p50 {latency.p50} ms, p99 {latency.p99} ms."
+        f" p50 {latency.p50} ms, p99 {latency.p99} ms{', void' if void else ''}."
     )

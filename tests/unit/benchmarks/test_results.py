@@ -1,5 +1,6 @@
 """Measured windows become medians and ratios."""
 
+import numpy as np
 import pytest
 
 from benchmarks.frame import is_void, median
@@ -17,6 +18,12 @@ from benchmarks.results import (
 from penstock_simulator.percentiles import Percentiles
 
 LATENCY = Percentiles(count=9, p50=50.0, p99=90.0)
+QUIET, NOISY = Noise(), Noise(foreign=0.5)
+
+
+def half(wait_ms: int, noise: Noise = QUIET) -> Measured:
+    waits_us = np.full(100, wait_ms * 1_000, dtype=np.int64)
+    return Measured(45_000, 6, 0.2, noise=noise, waits_us=waits_us)
 
 
 @pytest.fixture
@@ -56,7 +63,7 @@ def test_a_report_has_exactly_the_keys_that_others_rely_on(windows: Windows) -> 
 
 
 def test_the_table_shows_every_subject(windows: Windows) -> None:
-    (table,) = result_of(windows, LATENCY).tables
+    (table,) = result_of(windows, [half(50)]).tables
     shown = "\n".join(" ".join(row) for row in table.rows)
     for part in (
         "mosquitto_sub",
@@ -71,8 +78,21 @@ def test_the_table_shows_every_subject(windows: Windows) -> None:
         assert part in shown
 
 
+def test_the_latency_at_half_is_of_the_windows_that_count(windows: Windows) -> None:
+    result = result_of(windows, [half(900, NOISY), half(50), half(70)])
+    assert result.figures["latency_ms"]["p99"] == 70.0
+    assert "p99 70.0 ms." in result.notes[-1]
+    assert list(result.voids) == ["half of saturation: 1 of 3"]
+
+
+def test_a_latency_at_half_that_does_not_count_is_marked(windows: Windows) -> None:
+    result = result_of(windows, [half(900, NOISY)])
+    assert result.notes[-1].endswith("p99 900.0 ms, void.")
+    assert list(result.voids) == ["half of saturation: 1 of 1"]
+
+
 def test_goals_are_met_or_missed(windows: Windows) -> None:
-    met = {goal.what: goal.met for goal in result_of(windows, LATENCY).goals}
+    met = {goal.what: goal.met for goal in result_of(windows, [half(50)]).goals}
     assert met == {
         "Penstock ÷ null sink, QoS 0": False,
         "Penstock ÷ null sink, QoS 1": False,
