@@ -2,8 +2,8 @@
 
 Four axes, one at a time, from the same middle: devices, of three metrics each; tenants and routes,
 over which the same thousand devices are spread; and days of chunks in the table. The cost is the
-processor time of the daemon at a steady rate, and beside it that of the database server, whose
-indexes do grow. A goal is for the dearest ÷ the cheapest scale of an axis.
+processor time of the daemon in saturation, and beside it that of the database server, whose indexes
+do grow. A goal is for the dearest ÷ the cheapest scale of an axis.
 
 The way from the session to the sealed batch is measured alone as well, which is precise where a
 whole daemon is not. What becomes dearer there does so because less of it is in the processor's
@@ -18,28 +18,28 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from benchmarks.frame import (
+    MEBIBYTE,
     Chart,
     Context,
     Goal,
     Result,
     Table,
+    counted,
     is_void,
     median,
     void_windows,
 )
 from benchmarks.growth_path import PathCost, PathFeed
-from benchmarks.growth_scale import STEADY_RATE, Scale
+from benchmarks.growth_scale import Scale
 from benchmarks.growth_window import Cost, measure_scale
 from benchmarks.subjects import servers
 
 MOST_RATIO = 1.2
-_MEBIBYTE = 1_048_576
 
 _HOW = (
-    f"Costs are at a steady {STEADY_RATE:,.0f} messages/s, rates in saturation. The database's cost"
-    " rises with the readings that a series has had today, because a batch then meets more leaves"
-    " of the index; in so short a window these are few where devices are many, and so it is lower"
-    " there than after a day."
+    "The database's cost rises with the readings that a series has had today, because a batch then"
+    " meets more leaves of the index; in so short a window these are few where devices are many, and"
+    " so it is lower there than after a day."
 )
 
 
@@ -92,7 +92,7 @@ def _tell(context: Context, run: int, scale: Scale, cost: Cost) -> None:
     context.console.print(
         f"run {run + 1}, {scale.name}: {cost.messages_per_second:,.0f} messages/s;"
         f" {cost.daemon_us:.2f} µs of CPU a message, the database's {_us(cost.database_us)};"
-        f" {cost.resident_bytes / _MEBIBYTE:.0f} MiB{cost.remark}",
+        f" {cost.resident_bytes / MEBIBYTE:.0f} MiB{cost.remark}",
         soft_wrap=True,
     )
 
@@ -129,7 +129,7 @@ def _figures(taken: Sequence[Cost]) -> _Figures:
         median(taken, lambda cost: cost.messages_per_second),
         median(taken, lambda cost: cost.daemon_us),
         median(taken, lambda cost: cost.database_us or 0.0) if ours else None,
-        median(taken, lambda cost: cost.resident_bytes / _MEBIBYTE),
+        max(cost.resident_bytes for cost in counted(taken)) / MEBIBYTE,
         is_void(taken),
     )
 

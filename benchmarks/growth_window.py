@@ -1,25 +1,24 @@
 """One window of the benchmark `growth`: what a message costs at a certain scale.
 
 Penstock starts with a database of its own. Every device is heard once, as fast as that goes, and so
-becomes known; then comes a window in saturation, for the rate; then, once all that waited is
-stored, a window at a steady rate that is the same for every scale, for the cost. So batches are
-alike, and nothing but the scale differs. In the end every reading is reconciled.
+becomes known. Then, once nothing of that waits on the disk any more, comes a window in saturation:
+there it reads the socket at a steady beat, while at a lower rate a message costs the more the fewer
+come together, which has nothing to do with the scale. In the end every reading is reconciled.
 """
 
 import asyncio
 import os
-import signal
 import time
 from typing import NamedTuple
 
 import asyncpg
 
 from benchmarks.frame import BenchError
-from benchmarks.growth_scale import STEADY_RATE, Scale, fill_chunks, routes_of
+from benchmarks.growth_scale import Scale, fill_chunks, routes_of
 from benchmarks.line_rate import BACKLOG, METRICS, commits_between, packet_of
 from benchmarks.load import LoadSpec, publishing
 from benchmarks.noise import Listener, Noise, why_void
-from benchmarks.processes import cpu_seconds, parent_of, resident_bytes
+from benchmarks.processes import cpu_seconds, most_resident_bytes, parent_of
 from benchmarks.progress import read_gauge
 from benchmarks.reconciling import reconciled
 from benchmarks.subjects import Bench, write_back
@@ -31,24 +30,21 @@ from penstock_simulator.process_trees import tree_use
 from penstock_simulator.stack import Daemon, fresh_database
 
 _KNOWN_SECONDS = 120.0
-_CALM_SECONDS = 60.0
+_REPLAYED_SECONDS = 60.0
 _POLL_SECONDS = 0.1
-_WARM_UP_SECONDS = 0.5
-_UNDER_WAY_SECONDS = 0.5
-"""How long a message may be under way when nothing waits."""
+_WARM_UP_SECONDS = 2.0
 
 
 class Cost(NamedTuple):
     """What was measured in one window."""
 
     messages_per_second: float
-    """In saturation."""
     daemon_us: float
-    """Processor time a message, at the steady rate."""
+    """Processor time a message."""
     database_us: float | None
     """Likewise, of the whole server; `None` where it is not ours."""
     resident_bytes: int
-    """Of the daemon, at the end."""
+    """Of the daemon, at most."""
     first_seconds: float
     """Until all devices were known."""
     first_daemon_us: float
@@ -68,13 +64,13 @@ class Cost(NamedTuple):
         return why_void(self.noise, self.generator_cpu)
 
 
-def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = STEADY_RATE) -> Cost:
-    """Measure one scale: a third of `seconds` in saturation, and all of them at a steady `rate`.
+def measure_scale(bench: Bench, scale: Scale, *, seconds: float) -> Cost:
+    """Measure one scale in saturation, for so many seconds.
 
     Raises:
         BenchError: not all devices became known, or what was stored does not add up.
     """
-    fleet = scale.fleet(rate)
+    fleet = scale.fleet()
     with fresh_database(bench.server_dsn) as dsn:
         daemon = Daemon(bench.folder, mqtt_url=bench.mqtt_url, dsn=dsn, overrides=routes_of(fleet))
         daemon.migrate()
@@ -82,7 +78,7 @@ def measure_scale(bench: Bench, scale: Scale, *, seconds: float, rate: float = S
         write_back(bench.server_dsn)
         daemon.start()
         try:
-            return _Run(bench, daemon, dsn, fleet, rate).measure(seconds)
+            return _Run(bench, daemon, dsn, fleet).measure(seconds)
         finally:
             daemon.stop()
             daemon.forget_session()
@@ -114,8 +110,7 @@ class _Sample(NamedTuple):
 class _Run:
     """One window, from the first message to the account."""
 
-    def __init__(self, bench: Bench, daemon: Daemon, dsn: str, fleet: Fleet, rate: float) -> None:
-        self._rate = rate
+    def __init__(self, bench: Bench, daemon: Daemon, dsn: str, fleet: Fleet) -> None:
         self._daemon = daemon
         self._dsn = dsn
         self._fleet = fleet
@@ -127,7 +122,6 @@ class _Run:
             rate=0,
             gauge=read_gauge(daemon.process_id, packet_of(fleet).packet_bytes),
             backlog=BACKLOG,
-            then_rate=rate,
             ledger=str(self._ledger),
         )
 
@@ -136,31 +130,25 @@ class _Run:
             begun = self._sample(load_process.pid)
             self._wait_until_known()
             known = self._sample(load_process.pid)
+            self._wait_until_replayed()
             time.sleep(_WARM_UP_SECONDS)
             listener = Listener()
-            fast = self._sample(load_process.pid)
-            time.sleep(seconds / 3)
-            fast_end = self._sample(load_process.pid)
-            load_process.send_signal(signal.SIGUSR1)
-            self._wait_until_calm()
-            steady = self._sample(load_process.pid)
-            time.sleep(seconds)
-            steady_end = self._sample(load_process.pid)
+            before = self._sample(load_process.pid)
+            resident = most_resident_bytes([self._daemon.process_id], seconds)
+            after = self._sample(load_process.pid)
             noise = listener.hear()
-            resident = resident_bytes(self._daemon.process_id)
         judge = reconciled(self._dsn, load([self._ledger]))
-        first, cost = known.since(begun), steady_end.since(steady)
-        busy = max(_busy(fast_end.since(fast)), _busy(cost))
-        messages = commits_between(judge, steady.at_us, steady_end.at_us).messages
+        first, cost = known.since(begun), after.since(before)
+        commits = commits_between(judge, before.at_us, after.at_us)
         return Cost(
-            messages_per_second=commits_between(judge, fast.at_us, fast_end.at_us).per_second,
-            daemon_us=cost.daemon_seconds / messages * 1e6,
-            database_us=_us_each(cost.database_seconds, messages),
+            messages_per_second=commits.per_second,
+            daemon_us=cost.daemon_seconds / commits.messages * 1e6,
+            database_us=_us_each(cost.database_seconds, commits.messages),
             resident_bytes=resident,
             first_seconds=first.at_seconds,
             first_daemon_us=first.daemon_seconds / self._fleet.size * 1e6,
             first_database_us=_us_each(first.database_seconds, self._fleet.size),
-            generator_cpu=busy,
+            generator_cpu=cost.generator_seconds / cost.at_seconds,
             noise=noise,
         )
 
@@ -181,17 +169,17 @@ class _Run:
                 raise BenchError(f"{self._fleet.size} devices did not become known")
             time.sleep(_POLL_SECONDS)
 
-    def _wait_until_calm(self) -> None:
-        """Until no message waits longer than it must, on disk or elsewhere."""
-        deadline = time.monotonic() + _CALM_SECONDS
-        while True:
-            time.sleep(_UNDER_WAY_SECONDS)
-            gauges = read_gauges(self._daemon.get("/metrics") or "")
-            few = gauges.unacknowledged < self._rate * _UNDER_WAY_SECONDS
-            if few and not gauges.spool_rows:
-                return
+    def _wait_until_replayed(self) -> None:
+        """Until nothing is on the disk that had to wait while devices became known."""
+        deadline = time.monotonic() + _REPLAYED_SECONDS
+        while self._spool_rows() != 0:
             if time.monotonic() > deadline:
-                raise BenchError(f"{self._rate:,.0f} messages/s are too many")
+                raise BenchError("what was spooled meanwhile was not replayed")
+            time.sleep(_POLL_SECONDS)
+
+    def _spool_rows(self) -> int | None:
+        text = self._daemon.get("/metrics")
+        return None if text is None else read_gauges(text).spool_rows
 
 
 async def _count_series(dsn: str) -> int:
@@ -211,11 +199,6 @@ async def _postmaster(server_dsn: str) -> int | None:
         return parent_of(await connection.fetchval("select pg_backend_pid()"))
     finally:
         await connection.close()
-
-
-def _busy(span: _Sample) -> float:
-    """Share of a core that the generator used."""
-    return span.generator_seconds / span.at_seconds
 
 
 def _us_each(seconds: float | None, count: int) -> float | None:

@@ -6,8 +6,7 @@ drops any nor spends its time on a queue that grows: all subjects meet the same 
 state.
 
 Until the subject has taken its first message, a hundred a second are published, because what is
-published before it has subscribed never reaches it. From SIGUSR1 on it publishes `then_rate`
-messages a second, if there is one, whatever the subject takes.
+published before it has subscribed never reaches it.
 """
 
 import asyncio
@@ -41,8 +40,6 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Messages a second; 0 is as fast as the backlog allows."""
     gauge: Gauge | None = None
     backlog: int = 0
-    then_rate: float = 0.0
-    """Messages a second from SIGUSR1 on, instead of the backlog."""
     ledger: str
 
 
@@ -72,14 +69,9 @@ class Pace:
         self._backlog = backlog
         self._started_at = time.monotonic()
         self._missed: int | None = None
-        self._held_rate: float | None = None
-        self._held_from = 0
 
     def allowed(self) -> int:
         """The allowance of a `Publisher`."""
-        if self._held_rate is not None:
-            elapsed = time.monotonic() - self._started_at
-            return self._held_from + int(elapsed * self._held_rate)
         taken = self._gauge.messages()
         if self._missed is None:
             first = int((time.monotonic() - self._started_at) * _FIRST_PER_SECOND) + 1
@@ -87,12 +79,6 @@ class Pace:
                 return first
             self._missed = max(0, first - taken)
         return self._missed + taken + self._backlog
-
-    def hold(self, rate: float) -> None:
-        """From now on allow so many messages a second, whatever the subject takes."""
-        self._held_from = self.allowed()
-        self._started_at = time.monotonic()
-        self._held_rate = rate
 
 
 def main() -> None:
@@ -102,15 +88,13 @@ def main() -> None:
     publisher = Publisher(
         spec.url, spec.fleet, rate=spec.rate, allowance=None if pace is None else pace.allowed
     )
-    uvloop.run(_publish(publisher, pace, spec.then_rate))
+    uvloop.run(_publish(publisher))
     save(publisher.ledger, Path(spec.ledger))
 
 
-async def _publish(publisher: Publisher, pace: Pace | None, then_rate: float) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
-    if pace is not None and then_rate:
-        loop.add_signal_handler(signal.SIGUSR1, pace.hold, then_rate)
+async def _publish(publisher: Publisher) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await publisher.run(stop)
 
 
