@@ -5,6 +5,7 @@ bounded and start anew when full, together with the series index, because a devi
 positions in that index. Batches that were sealed before keep the index they were made with.
 """
 
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -61,6 +62,8 @@ class Device:
         fault = check_name(metric, self._name_characters)
         if fault is not None:
             raise Rejected(Reason.BAD_NAME, f"metric name {metric[:200]!r}: {fault}")
+        # One string for all devices: looking a metric up compares with it, so it had better be near.
+        metric = sys.intern(metric)
         key = SeriesKey(self.tenant, self.device, metric)
         number = self.series[metric] = self._index.add(key, unit)
         return number
