@@ -92,3 +92,16 @@ async def publish(
     """Publish on a connection of its own; see `MqttClient.publish`."""
     async with mqtt_client(url) as client:
         await client.publish(messages, qos=qos, retain=retain)
+
+
+async def has_session(url: str, client_id: str) -> bool:
+    """Whether the broker keeps a session under a client id; if so, it is ended."""
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port or 1883)
+    try:
+        writer.write(mqtt5.ConnectPacket(client_id, clean_start=False).write())
+        answer = await MqttClient(reader, writer).read()
+    finally:
+        writer.close()
+    assert isinstance(answer, mqtt5.ConnAckPacket)
+    return answer.session_present

@@ -13,7 +13,7 @@ from penstock.settings.secret import Secret
 from penstock.settings.tree import Mqtt, Tls
 
 _KEPT_SECONDS = 60
-"""How long the broker keeps a recording's session, so that a connection may be lost for a while."""
+"""How long a broker of MQTT 5 keeps a recording's session while its connection is lost."""
 
 
 class Access(NamedTuple):

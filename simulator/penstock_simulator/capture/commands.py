@@ -78,11 +78,12 @@ def record(
         session = recording_session(Access(url, ca_file), protocol=protocol, retained=retained)
         recorder = Recorder(session, topic or ["#"], file, most_messages=messages, seconds=duration)
         recorded = uvloop.run(recorder.run(typer.echo))
-    lost = recorded.connections_lost
+    lost, sessions = recorded.connections_lost, recorded.sessions_lost
     typer.echo(
         f"{recorded.messages:,} messages with {recorded.payload_bytes:,} bytes of payload in"
         f" {recorded.seconds:,.1f} s; {file} has {recorded.file_bytes:,} bytes"
         + (f"; the connection was lost {lost} times" if lost else "")
+        + (f", {sessions} times with what came until it was back" if sessions else "")
     )
 
 

@@ -3,7 +3,8 @@
 What always holds: a message of QoS 1 is acknowledged only when the operating system has it in the
 file, so none is lost that the broker delivers, but one can be recorded twice after a connection was
 lost; nothing waits in memory for the disk, for a slow disk slows the reading; the file is whole
-however the recording ends, short of SIGKILL, after which it is whole up to some point.
+however the recording ends, short of SIGKILL, after which it is whole up to some point; and short of
+that, or of a broker that is away just then, the broker is left without the session.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from penstock.clock import SystemClock
 from penstock.model import Message
 from penstock.mqtt import make_source
 from penstock.settings.tree import Mqtt
+from penstock_simulator.capture.forgetting import forget
 from penstock_simulator.capture.message import Header, captured
 from penstock_simulator.capture.writing import CaptureWriter
 
@@ -42,6 +44,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """From the broker's first answer on."""
     connections_lost: int
+    sessions_lost: int
+    """Of these, those after which the broker had nothing kept of what came meanwhile."""
 
 
 class Recorder:
@@ -69,6 +73,7 @@ class Recorder:
         seconds: float | None = None,
     ) -> None:
         self._filters = list(filters)
+        self._session = session
         self._source = make_source(session, self._filters, self, SystemClock())
         self._path = path
         self._most_messages = most_messages
@@ -79,7 +84,8 @@ class Recorder:
         self._packet_ids: list[int] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._messages = self._payload_bytes = 0
-        self._subscribed = False
+        self._before_answer = ""
+        self._subscribed = self._refused = False
         self._failure: OSError | None = None
         self._end = asyncio.Event()
 
@@ -87,37 +93,21 @@ class Recorder:
         """Record until there is enough, or SIGINT or SIGTERM; `tell` is told how it goes.
 
         Raises:
-            RecordError: there is no session to be had.
+            RecordError: there is no session to be had, a filter was refused, or it was ended before
+                the broker had answered.
             OSError: the file could not be written; what is in it is readable.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._end.set)
-        source = asyncio.create_task(self._source.run(), name="source")
-        beside = [
-            asyncio.create_task(self._until_the_end(), name="end"),
-            asyncio.create_task(self._tell(tell), name="tell"),
-        ]
         try:
-            done, _ = await asyncio.wait((source, beside[0]), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            self._end.set()
-            self._flush()
-            await self._source.stop()
-            await source
-            if self._failure is not None:
-                raise self._failure
+            return await self._record(tell)
         finally:
-            for task in (source, *beside):
-                task.cancel()
-            await asyncio.gather(source, *beside, return_exceptions=True)
-            self._close()
-        return self._recorded()
+            if self._began_ns is not None and not await forget(self._session):
+                client_id = self._session.client_id
+                tell(f"The broker was away, and may still keep the session of {client_id}.")
 
     def connected(self, connection: int) -> None:
         """Note a new connection; what the one before did not acknowledge comes again on it."""
         self._connection = connection
+        self._before_answer = self._source.status.detail
         self._packet_ids.clear()
         if self._began_ns is None:
             self._began_ns = time.monotonic_ns()
@@ -143,6 +133,32 @@ class Recorder:
         elif self._flush_timer is None:
             self._flush_timer = asyncio.get_running_loop().call_later(_FLUSH_SECONDS, self._flush)
 
+    async def _record(self, tell: Callable[[str], None]) -> Recorded:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._end.set)
+        source = asyncio.create_task(self._source.run(), name="source")
+        beside = [
+            asyncio.create_task(self._until_the_end(), name="end"),
+            asyncio.create_task(self._tell(tell), name="tell"),
+        ]
+        try:
+            done, _ = await asyncio.wait((source, beside[0]), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            self._end.set()
+            self._flush()
+            await self._source.stop()
+            await source
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            for task in (source, *beside):
+                task.cancel()
+            await asyncio.gather(source, *beside, return_exceptions=True)
+            self._close()
+        return self._recorded()
+
     def _flush(self) -> None:
         """Have everything in the file, then acknowledge it."""
         if self._failure is not None:
@@ -164,6 +180,10 @@ class Recorder:
         while not self._end.is_set():
             status, traffic = self._source.status, self._source.traffic
             self._subscribed = self._subscribed or status.state == "subscribed"
+            if not self._subscribed and status.state == "connected":
+                self._refused = status.detail != self._before_answer
+            if self._refused:
+                raise RecordError(status.detail)
             if traffic.connections_ended and not (self._subscribed or self._messages):
                 raise RecordError(status.detail)
             if deadline is None and self._seconds and self._subscribed:
@@ -185,15 +205,22 @@ class Recorder:
 
     def _close(self) -> None:
         self._writer.close()
-        if not (self._subscribed or self._messages):
+        if not self._kept:
             self._path.unlink()
 
+    @property
+    def _kept(self) -> bool:
+        """Whether there is anything that the file is worth."""
+        return not self._refused and (self._subscribed or self._messages > 0)
+
     def _recorded(self) -> Recorded:
-        assert self._began_ns is not None
+        if self._began_ns is None or not self._kept:
+            raise RecordError("it was ended before the broker had answered")
         return Recorded(
             messages=self._messages,
             payload_bytes=self._payload_bytes,
             file_bytes=self._writer.file_bytes,
             seconds=(time.monotonic_ns() - self._began_ns) / 1e9,
             connections_lost=max(0, self._source.traffic.connections_accepted - 1),
+            sessions_lost=self._source.traffic.sessions_lost,
         )
