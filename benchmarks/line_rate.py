@@ -33,6 +33,9 @@ from penstock_simulator.percentiles import Percentiles
 TENANTS, DEVICES, METRICS, LANES = 3, 40, 3, 8
 BACKLOG = 20_000
 """Messages that wait for the subject at any time: a fifth of a second of the fastest."""
+LEAST_WAITING = 1_000
+"""What the broker has in flight to a client of MQTT 3.1.1, and the largest batch of any peer: where
+fewer messages wait, the subject may be waiting for the generator."""
 
 _WARM_UP_SECONDS = 2.0
 _FIRST_SECONDS = 30.0
@@ -59,6 +62,8 @@ class Measured(NamedTuple):
     """Share of a core that the broker used, where it is ours."""
     waits_us: Numbers = _NO_TIMES
     """From due to committed, of each stored message that was due in the window."""
+    least_waiting: int | None = None
+    """Messages that waited in saturation at the least, where what the subject took is a guess."""
 
     @property
     def dropped(self) -> int:
@@ -69,12 +74,14 @@ class Measured(NamedTuple):
 
     @property
     def void(self) -> bool:
-        """Whether the generator may have been the limit, or the machine was too noisy."""
+        """Whether the load may have been the limit, or the machine was too noisy."""
         return bool(self.remark)
 
     @property
     def remark(self) -> str:
         """What to add to the figures of a window that is void."""
+        if self.least_waiting is not None and self.least_waiting < LEAST_WAITING:
+            return f", VOID: only {self.least_waiting:,} messages waited for it at times"
         return why_void(self.noise, self.generator_cpu)
 
 
@@ -101,7 +108,8 @@ def measure_fleet(
 ) -> Measured:
     """Measure one subject with the messages of a fleet that nothing was measured with before.
 
-    Where the subject is not `trusted` to store everything, the account says what it did.
+    Where the subject is not `trusted` to store everything, the account says what it did, and the
+    window is void if too few messages waited for it.
 
     Raises:
         BenchError: as for `measure`.
@@ -119,7 +127,11 @@ def measure_fleet(
         window = _run(bench, spec, subject, seconds)
         if subject.dsn is None:
             return window.measured
-        return _committed(window, (reconciled if trusted else settled)(subject.dsn, load([path])))
+        if trusted:
+            return _committed(window, reconciled(subject.dsn, load([path])))
+        judge = settled(subject.dsn, load([path]))
+        waiting = least_waiting(*judge.commits(), window.start_us, window.stop_us)
+        return _committed(window, judge)._replace(least_waiting=waiting)
 
 
 def tell(context: Context, what: str, measured: Measured) -> None:
@@ -173,6 +185,18 @@ def commits_between(judge: Judge, start_us: int, stop_us: int) -> Commits:
         raise BenchError("hardly anything was committed in the window")
     after_first = within[within > within[0]]
     return Commits(len(within), len(after_first) / (float(within[-1] - within[0]) / 1e6))
+
+
+def least_waiting(sent_us: Numbers, committed_us: Numbers, start_us: int, stop_us: int) -> int:
+    """How many messages were sent and not committed yet, at the least, between two moments.
+
+    It is least right after a commit, so that is when it is looked at.
+    """
+    sent_us, committed_us = np.sort(sent_us), np.sort(committed_us)
+    moments = committed_us[(committed_us >= start_us) & (committed_us <= stop_us)]
+    sent = np.searchsorted(sent_us, moments, side="right")
+    committed = np.searchsorted(committed_us, moments, side="right")
+    return int((sent - committed).min(initial=len(sent_us)))
 
 
 def packet_of(fleet: Fleet) -> Packet:

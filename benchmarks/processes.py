@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.frame import BenchError
+
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS = 60.0
 _MEMORY_POLL_SECONDS = 0.1
@@ -69,13 +71,19 @@ def end(process: subprocess.Popen[bytes]) -> int:
 
 
 def resident_bytes(process_id: int) -> int:
-    """Memory of a process that is in RAM."""
-    (line,) = [
+    """Memory of a process that is in RAM.
+
+    Raises:
+        BenchError: it has ended.
+    """
+    lines = [
         line
         for line in Path(f"/proc/{process_id}/status").read_text().splitlines()
         if line.startswith("VmRSS:")
     ]
-    return int(line.split()[1]) * 1024
+    if not lines:
+        raise BenchError("a process has ended while it was measured")
+    return int(lines[0].split()[1]) * 1024
 
 
 def _stat(process_id: int) -> list[str]:

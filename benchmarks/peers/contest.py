@@ -8,11 +8,11 @@ most.
 
 The oracle reads what everybody stored. What a peer loses or doubles is no error here, but what is
 being measured. What it alters is one, because then we have configured it wrong; and whatever does
-not add up of Penstock's is.
+not add up of Penstock's is. A peer of which something cannot be measured is left out, and named;
+but for Penstock and the plain script, without whom there is nothing to say.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from typing import NamedTuple
 from benchmarks.frame import BenchError, Context, Result, median
 from benchmarks.line_rate import BACKLOG, MakeSubject, Measured, measure_fleet, new_fleet, tell
 from benchmarks.peers.figures import PENSTOCK, Contender, result_of
-from benchmarks.peers.known import known_peers
+from benchmarks.peers.known import PLAIN, known_peers
 from benchmarks.peers.restart import measure_restart
 from benchmarks.peers.running import running_peer
 from benchmarks.subjects import Bench, penstock
@@ -32,6 +32,9 @@ PEER_BACKLOG = 5_000
 """Messages that wait for a peer, which is a quarter of a second of the fastest."""
 
 
+_NEEDED = (PLAIN, PENSTOCK)
+
+
 class _Subject(NamedTuple):
     make: MakeSubject
     backlog: int
@@ -41,7 +44,8 @@ def measure_peers(context: Context) -> Result:
     """Measure whoever can be run here.
 
     Raises:
-        BenchError: a measurement could not be made, or what was stored is not what was sent.
+        BenchError: Penstock or the plain script could not be measured, or what it stored is not
+            what was sent.
     """
     known = known_peers()
     for sentence in known.left_out:
@@ -50,18 +54,35 @@ def measure_peers(context: Context) -> Result:
         peer.name: _Subject(partial(running_peer, peer), PEER_BACKLOG) for peer in known.peers
     }
     subjects[PENSTOCK] = _Subject(penstock, BACKLOG)
+    failed: dict[str, str] = {}
+    contenders = {}
     with _servers() as (bench, postgres):
-        windows = _saturate(context, bench, subjects)
-        contenders = {}
-        for name, subject in subjects.items():
-            rate = restart_rate(median(windows[name], lambda w: w.messages_per_second))
-            account = measure_restart(bench, postgres, subject.make, rate=rate)
-            check_unaltered(name, account)
-            _tell_restart(context, name, rate, account)
-            contenders[name] = Contender(windows[name], rate, account)
+        windows = _saturate(context, bench, subjects, failed)
+        for name, taken in windows.items():
+            with sparing_others(context, name, failed):
+                contenders[name] = _restarted(context, bench, postgres, name, subjects[name], taken)
     if not contenders[PENSTOCK].restart.holds:
         raise BenchError(f"what Penstock stored does not add up: {contenders[PENSTOCK].restart}")
-    return result_of(contenders, known.left_out)
+    return result_of(contenders, [*known.left_out, *failed.values()])
+
+
+@contextmanager
+def sparing_others(context: Context, name: str, failed: dict[str, str]) -> Iterator[None]:
+    """Enter a peer among those that failed when it cannot be measured, and say why.
+
+    What is entered is a sentence to be published: the first line, without the peer's log.
+
+    Raises:
+        BenchError: it is one without whom there is nothing to say.
+    """
+    try:
+        yield
+    except BenchError as error:
+        if name in _NEEDED:
+            raise
+        context.console.print(f"{name}: {error}", style="bold red", markup=False)
+        reason = str(error).partition("\n")[0].rstrip(":")
+        failed[name] = f"{name} was left out: {reason}."
 
 
 def check_unaltered(name: str, account: Account) -> None:
@@ -91,24 +112,46 @@ def _servers() -> Iterator[tuple[Bench, sandbox.Postgres]]:
 
 
 def _saturate(
-    context: Context, bench: Bench, subjects: Mapping[str, _Subject]
+    context: Context, bench: Bench, subjects: Mapping[str, _Subject], failed: dict[str, str]
 ) -> Mapping[str, list[Measured]]:
-    windows: dict[str, list[Measured]] = defaultdict(list)
+    """The windows of all that did not fail."""
+    windows: dict[str, list[Measured]] = {name: [] for name in subjects}
     for run in range(context.runs):
-        for name, subject in subjects.items():
-            measured = measure_fleet(
-                bench,
-                subject.make,
-                new_fleet(1, 0),
-                seconds=context.seconds,
-                backlog=subject.backlog,
-                trusted=name == PENSTOCK,
-            )
-            assert measured.account is not None, "every subject stores"
-            check_unaltered(name, measured.account)
-            windows[name].append(measured)
-            tell(context, f"run {run + 1}, {name}", measured)
-    return windows
+        for name in [name for name in subjects if name not in failed]:
+            with sparing_others(context, name, failed):
+                measured = _window(context, bench, name, subjects[name])
+                windows[name].append(measured)
+                tell(context, f"run {run + 1}, {name}", measured)
+    return {name: taken for name, taken in windows.items() if name not in failed}
+
+
+def _window(context: Context, bench: Bench, name: str, subject: _Subject) -> Measured:
+    measured = measure_fleet(
+        bench,
+        subject.make,
+        new_fleet(1, 0),
+        seconds=context.seconds,
+        backlog=subject.backlog,
+        trusted=name == PENSTOCK,
+    )
+    assert measured.account is not None, "every subject stores"
+    check_unaltered(name, measured.account)
+    return measured
+
+
+def _restarted(
+    context: Context,
+    bench: Bench,
+    postgres: sandbox.Postgres,
+    name: str,
+    subject: _Subject,
+    windows: Sequence[Measured],
+) -> Contender:
+    rate = restart_rate(median(windows, lambda window: window.messages_per_second))
+    account = measure_restart(bench, postgres, subject.make, rate=rate)
+    check_unaltered(name, account)
+    _tell_restart(context, name, rate, account)
+    return Contender(windows, rate, account)
 
 
 def _tell_restart(context: Context, name: str, rate: float, account: Account) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -55,14 +56,16 @@ def counted_messages(dsn: str, path: Path, *, rows_per_message: int) -> Iterator
     """A gauge that shows what was stored in the table since it was made."""
     new_counter(path)
     watch = _Watch(dsn, path, rows_per_message)
-    thread = threading.Thread(target=asyncio.run, args=(watch.run(),), name="count")
-    thread.start()
-    try:
-        watch.begun.wait()
-        yield Gauge("counter", path=str(path))
-    finally:
-        watch.stopping.set()
-        thread.join()
+    with ThreadPoolExecutor(1, "count") as thread:
+        counting = thread.submit(asyncio.run, watch.run())
+        counting.add_done_callback(lambda _: watch.begun.set())
+        try:
+            watch.begun.wait()
+            if not counting.done():
+                yield Gauge("counter", path=str(path))
+        finally:
+            watch.stopping.set()
+            counting.result()  # what went wrong there explains whatever went wrong here
 
 
 class _Watch:
@@ -70,7 +73,7 @@ class _Watch:
 
     def __init__(self, dsn: str, path: Path, rows_per_message: int) -> None:
         self.begun = threading.Event()
-        """Set when it is known what was there before."""
+        """Set when it is known what was there before, or never will be."""
         self.stopping = threading.Event()
         self._dsn = dsn
         self._counter = open_counter(path)
@@ -81,15 +84,10 @@ class _Watch:
 
     async def run(self) -> None:
         """Count until told to stop, over as many connections as it takes."""
-        try:
-            while not self.stopping.is_set():
-                with suppress(*_AWAY):
-                    await self._count_over(
-                        await asyncpg.connect(self._dsn, server_settings=_ONE_CORE)
-                    )
-                await asyncio.sleep(_POLL_SECONDS)
-        finally:
-            self.begun.set()
+        while not self.stopping.is_set():
+            with suppress(*_AWAY):
+                await self._count_over(await asyncpg.connect(self._dsn, server_settings=_ONE_CORE))
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def _count_over(self, connection: asyncpg.Connection) -> None:
         try:

@@ -53,6 +53,12 @@ class Contender(NamedTuple):
         return max(window.resident_bytes for window in counted(self.windows)) / MEBIBYTE
 
     @property
+    def least_waiting(self) -> int | None:
+        """Messages that waited for it in saturation, at the least, where that was looked at."""
+        found = [window.least_waiting for window in counted(self.windows)]
+        return min((waiting for waiting in found if waiting is not None), default=None)
+
+    @property
     def accounts(self) -> Sequence[Account]:
         """The accounts of all windows."""
         return [window.account for window in self.windows if window.account is not None]
@@ -110,6 +116,7 @@ def _figures(contender: Contender) -> dict[str, Any]:
         "messages_per_second": round(contender.rate),
         "cpu_us_per_message": round(contender.cpu_us, 2),
         "resident_mib": round(contender.resident_mib, 1),
+        "least_waiting": contender.least_waiting,
         "steady": _account_figures(contender.accounts),
         "restart_messages_per_second": round(contender.restart_rate),
         "restart": _account_figures([contender.restart]),

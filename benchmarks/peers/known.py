@@ -21,6 +21,7 @@ PLAIN, BATCHING, NODE_RED = "aiomqtt script", "aiomqtt script, batching", "Node-
 TELEGRAF = "Telegraf"
 TELEGRAF_VARIABLE = "TELEGRAF_BIN"
 
+_INSTALL_SECONDS = 600.0
 _HERE = Path(__file__).parent
 _NODE_RED_FILES = _HERE / "node_red"
 _NODE_RED = _HERE.parents[1] / ".sandbox" / "node-red"
@@ -54,7 +55,7 @@ def known_peers() -> Known:
         peers.append(Peer(NODE_RED, _node_red))
     except BenchError as error:
         left_out.append(f"Node-RED was left out: {error}")
-    telegraf = os.environ.get(TELEGRAF_VARIABLE)
+    telegraf = shutil.which(os.environ.get(TELEGRAF_VARIABLE, ""))
     if telegraf:
         peers.append(Peer(TELEGRAF, partial(_telegraf, telegraf), unique=False))
     else:
@@ -79,19 +80,22 @@ def _telegraf(program: str, folder: Path) -> Sequence[str | Path]:
 def _install_node_red() -> None:
     """Install exactly what the lock file says, unless that is installed.
 
+    What npm has to say goes to the terminal alone: it may hold paths and hosts of this machine.
+
     Raises:
-        BenchError: it could not be installed; the text says why.
+        BenchError: it could not be installed; the text says why, fit to be published.
     """
     npm = shutil.which("npm")
-    if npm is None:
-        raise BenchError("there is no npm.")
+    if npm is None or shutil.which("node") is None:
+        raise BenchError("there is no npm, or no Node.js.")
     if _is_installed():
         return
     shutil.rmtree(_NODE_RED, ignore_errors=True)
     shutil.copytree(_NODE_RED_FILES, _NODE_RED)
-    done = subprocess.run([npm, "ci"], cwd=_NODE_RED, check=False, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise BenchError(f"npm could not install it: {done.stderr.strip()}")
+    try:
+        subprocess.run([npm, "ci"], cwd=_NODE_RED, check=True, timeout=_INSTALL_SECONDS)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BenchError("npm could not install it.") from error
 
 
 def _is_installed() -> bool:

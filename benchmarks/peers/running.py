@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -43,7 +43,7 @@ def running_peer(peer: Peer, bench: Bench, packet: Packet) -> Iterator[Subject]:
     """A peer that is ready, with an empty database.
 
     Raises:
-        BenchError: it ended, or stored nothing; the text has the end of its log.
+        BenchError: it ended, or stored nothing; the text has the end of its log from line 2 on.
     """
     del packet
     with peer_database(bench.server_dsn, unique=peer.unique) as dsn:
@@ -58,15 +58,26 @@ def running_peer(peer: Peer, bench: Bench, packet: Packet) -> Iterator[Subject]:
             environment=_environment(bench.mqtt_url, dsn, client_id),
         )
         try:
-            process.start(peer.command(folder), lambda: _stores(bench.mqtt_url, dsn))
-        except SandboxError as error:
-            raise BenchError(str(error)) from error
-        try:
+            process_id = _start(process, peer.command(folder), bench.mqtt_url, dsn)
             with counted_messages(dsn, folder / "counter", rows_per_message=METRICS) as gauge:
-                yield Subject(process.process_id, gauge, dsn)
+                yield Subject(process_id, gauge, dsn)
         finally:
-            process.signal(signal.SIGTERM)
+            _end(process)
             _forget_session(bench.mqtt_url, client_id)
+
+
+def _start(process: Process, command: Sequence[str | Path], mqtt_url: str, dsn: str) -> int:
+    try:
+        process.start(command, lambda: _stores(mqtt_url, dsn))
+    except SandboxError as error:
+        raise BenchError(str(error)) from error
+    return process.process_id
+
+
+def _end(process: Process) -> None:
+    """However it takes it: what it has stored until now is what counts."""
+    with suppress(SandboxError):
+        process.signal(signal.SIGTERM)
 
 
 def _environment(mqtt_url: str, dsn: str, client_id: str) -> Mapping[str, str]:

@@ -4,15 +4,23 @@ import json
 import re
 from pathlib import Path
 
+import asyncpg
 import msgspec
+import numpy as np
 import pytest
+from rich.console import Console
 
-from benchmarks.frame import MEBIBYTE, BenchError
-from benchmarks.line_rate import Measured
+from benchmarks.frame import MEBIBYTE, BenchError, Context
+from benchmarks.line_rate import LEAST_WAITING, Measured, least_waiting
 from benchmarks.noise import Noise
 from benchmarks.peers import known
-from benchmarks.peers.contest import MOST_RESTART_RATE, check_unaltered, restart_rate
-from benchmarks.peers.counting import Estimate
+from benchmarks.peers.contest import (
+    MOST_RESTART_RATE,
+    check_unaltered,
+    restart_rate,
+    sparing_others,
+)
+from benchmarks.peers.counting import Estimate, counted_messages
 from benchmarks.peers.figures import PENSTOCK, Contender, result_of
 from benchmarks.peers.known import NODE_RED, PLAIN, TELEGRAF, known_peers
 from penstock_simulator.account import Account, Latency
@@ -116,11 +124,87 @@ def test_a_program_that_is_named_takes_part(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv(known.TELEGRAF_VARIABLE, "/opt/telegraf")
+    named = program(tmp_path, "telegraf")
+    monkeypatch.setenv(known.TELEGRAF_VARIABLE, named)
     (telegraf,) = [peer for peer in known_peers().peers if peer.name == TELEGRAF]
-    program, *_, configuration = telegraf.command(tmp_path)
-    assert program == "/opt/telegraf"
+    ran, *_, configuration = telegraf.command(tmp_path)
+    assert ran == named
     assert Path(configuration).is_file()
+
+
+def test_a_program_that_is_not_there_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv(known.TELEGRAF_VARIABLE, str(tmp_path / "telegarf"))
+    found = known_peers()
+    assert TELEGRAF not in [peer.name for peer in found.peers]
+    assert TELEGRAF in found.left_out[-1]
+
+
+def test_what_npm_says_is_not_published(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(known, "_NODE_RED", tmp_path / "node-red")
+    program(tmp_path, "node")
+    program(tmp_path, "npm", "echo https://registry.example/secret >&2; exit 1")
+    left_out = known_peers().left_out
+    assert left_out[0] == "Node-RED was left out: npm could not install it."
+    assert "registry.example" in capfd.readouterr().err
+
+
+def program(folder: Path, name: str, does: str = "exit 0") -> str:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{does}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_who_cannot_be_measured_is_left_out_without_its_log() -> None:
+    failed: dict[str, str] = {}
+    context = Context(Console(quiet=True), 1, 1)
+    with sparing_others(context, TELEGRAF, failed):
+        raise BenchError("Telegraf ended with status 1:\n/home/of/somebody")
+    assert failed == {TELEGRAF: "Telegraf was left out: Telegraf ended with status 1."}
+
+
+@pytest.mark.parametrize("name", [PLAIN, PENSTOCK])
+def test_without_those_whom_the_goal_is_about_there_is_no_result(name: str) -> None:
+    with (
+        pytest.raises(BenchError, match="nothing came"),
+        sparing_others(Context(Console(quiet=True), 1, 1), name, {}),
+    ):
+        raise BenchError("nothing came")
+
+
+def test_a_window_is_void_when_too_few_messages_waited() -> None:
+    window = Measured(1, 1, 0.1)
+    assert not window.void
+    assert not window._replace(least_waiting=LEAST_WAITING).void
+    assert "waited" in window._replace(least_waiting=LEAST_WAITING - 1).remark
+
+
+def test_messages_that_wait_are_counted_right_after_each_commit() -> None:
+    sent_us = np.array([1, 2, 3, 4, 5, 6, 60])
+    committed_us = np.array([70, 40, 40, 20, 20, 20, 70])
+    assert least_waiting(sent_us, committed_us, 0, 30) == 3
+    assert least_waiting(sent_us, committed_us, 0, 50) == 1
+    assert least_waiting(sent_us, committed_us, 0, 70) == 0
+
+
+def test_what_goes_wrong_while_counting_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def connect(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    with (
+        pytest.raises(ZeroDivisionError, match="a defect"),
+        counted_messages("postgresql://", tmp_path / "counter", rows_per_message=3),
+    ):
+        raise AssertionError("there is nothing to count")
 
 
 def test_the_lock_file_pins_every_package_and_names_no_registry() -> None:
