@@ -101,8 +101,9 @@ async def drain(spool: Path, original: Original) -> Drained:
     store = _Recorder(original)
     accounting = Accounting(metrics, clock)
     opened = Spool(SpoolSettings(path=str(spool)), metrics.spool, accounting, clock)
+    backoff = Backoff(1.0, 1.0, lambda: 0.5)
     replayer = Replayer(
-        opened, store, store.answers, Breaker(Backoff(1.0, 1.0, lambda: 0.5), clock),
+        opened, store, store.answers, Breaker(backoff, clock), backoff,
         accounting.replayed, metrics, clock,
         portion_rows=PORTION_ROWS, portion_bytes=PORTION_BYTES,
     )  # fmt: skip

@@ -157,6 +157,7 @@ class SpoolProcess(RuleBasedStateMachine):
         self.breaker = Breaker(Backoff(0.5, 4.0, lambda: 0.5), self.clock)
         self.replayer = Replayer(
             self.spool, self.database, self.database.probe, self.breaker,
+            Backoff(0.5, 4.0, lambda: 0.5),
             self.accounting.replayed, self.metrics, self.clock,
             portion_rows=6, portion_bytes=10**6,
         )  # fmt: skip

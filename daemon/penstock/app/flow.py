@@ -130,6 +130,7 @@ class Flow:
                 store,
                 probe,
                 self.breaker,
+                _backoff(storage),
                 self._replayed,
                 metrics,
                 clock,
@@ -186,7 +187,7 @@ class Flow:
             for batch, error in zip(left, results, strict=True):
                 if error is None:
                     self.queue.settle(batch)
-                    self._spooled(batch)
+                    self._keep(batch)
 
     def _sealed(self, sealed: Sealed) -> None:
         if log.isEnabledFor(logging.DEBUG):
@@ -214,9 +215,12 @@ class Flow:
             self._log_dead_letter(letter)
 
     def _spooled(self, batch: Batch) -> None:
+        self._keep(batch)
+        self._episode.spooled(batch.rows, database_well=self.breaker.closed)
+
+    def _keep(self, batch: Batch) -> None:
         self._acknowledge(batch)
         self._accounting.spooled(batch)
-        self._episode.spooled(batch.rows, database_well=self.breaker.closed)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("batch_spooled", batch=batch.number, rows=batch.rows)
 

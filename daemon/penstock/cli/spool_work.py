@@ -90,8 +90,9 @@ async def drain_spool(path: Path, settings: Settings) -> None:
     await spool.open()
     if spool.status.state == "unusable":
         raise FatalError(spool.status.detail)
+    backoff = Backoff(1.0, 1.0, random)
     replayer = Replayer(
-        spool, store, answers, Breaker(Backoff(1.0, 1.0, random), clock),
+        spool, store, answers, Breaker(backoff, clock), backoff,
         accounting.replayed, metrics, clock,
         portion_rows=settings.storage.batch_rows, portion_bytes=settings.storage.batch_bytes,
     )  # fmt: skip

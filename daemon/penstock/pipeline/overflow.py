@@ -9,8 +9,8 @@ the spool
 - when it has waited for a writer for half of `spool.after_seconds`: the database is so slow that
   acknowledgements would be late. Half, so that a queue that fills in that time while the database
   hangs is relieved before the writers, who wait for its answer for the whole, give up;
-- at once, while the breaker is open: the writers do the same with those that they get, two or so at
-  a time, and here many share a commit.
+- within a second, while the breaker is open: the writers do the same at once with those that they
+  get, two or so at a time, and here many share a commit.
 
 It is the same for messages of QoS 0. The broker drops them when its own queue is full; those which
 the spool would save at saturation would cost the more that are not read meanwhile.

@@ -6,8 +6,8 @@ is set aside and the rest goes on; and memory holds three portions at most, what
 holds.
 
 It is also the one who tries a database that was unwell. Live traffic goes first, and does not
-starve it: while the writers hardly keep up it rests after every commit, three times as long as that
-took.
+starve it: while the writers hardly keep up it rests after every attempt at a commit, three times as
+long as that took. After one that failed it waits in any case, whatever the writers get done.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import structlog
 
+from penstock.backoff import Backoff
 from penstock.clock import Clock
 from penstock.errors import FatalError, Retryable
 from penstock.model import Batch
@@ -40,7 +41,8 @@ IDLE_SECONDS = 0.5
 FAREWELL_SECONDS = 1.0
 REST = 3.0
 """How much longer than its work is the rest of one who is in the way of others."""
-MOST_REST_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+"""How soon one who rests notices that there is nobody left to give way to."""
 
 
 class _Committed(NamedTuple):
@@ -59,6 +61,7 @@ class Replayer:
         store: Store,
         probe: Probe,
         breaker: Breaker,
+        backoff: Backoff,
         replayed: Callable[[Batch, Outcome], None],
         metrics: Metrics,
         clock: Clock,
@@ -71,6 +74,7 @@ class Replayer:
         self._store = store
         self._probe = probe
         self._breaker = breaker
+        self._backoff = backoff
         self._replayed = replayed
         self._metrics = metrics
         self._clock = clock
@@ -82,7 +86,9 @@ class Replayer:
         self._after = 0
         """The number up to which records were read in this pass over the spool."""
         self._commit_seconds = 0.0
-        """How long the commit of this step took; 0 when there was none."""
+        """How long the commit of this step took, failed or not; 0 when there was none."""
+        self._retry_seconds = 0.0
+        """How long to wait after it, because it failed."""
 
     async def run(self, in_the_way: Callable[[], bool]) -> None:
         """Replay until cancelled.
@@ -96,9 +102,9 @@ class Replayer:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(IDLE_SECONDS):
                             await self._spool.changed.wait()
-                elif in_the_way():
-                    await asyncio.sleep(min(REST * self._commit_seconds, MOST_REST_SECONDS))
-                self._commit_seconds = 0.0
+                else:
+                    await self._rest(in_the_way)
+                self._commit_seconds = self._retry_seconds = 0.0
         finally:
             # Else it would be stored again after the next start, and its dead letters be double.
             with suppress(TimeoutError):
@@ -118,6 +124,19 @@ class Replayer:
                 raise Retryable("the database does not take what is in the spool")
             if not progressed and self._spool.status.state == "unusable":
                 raise FatalError(self._spool.status.detail)
+
+    async def _rest(self, in_the_way: Callable[[], bool]) -> None:
+        # Before the question: just after our own failure the database passes for unwell.
+        await asyncio.sleep(self._retry_seconds)
+        if not self._commit_seconds or not in_the_way():
+            return
+        # Not after the rest: what is in the database would be stored again after a kill.
+        await self._remove()
+        left_seconds = REST * self._commit_seconds
+        # When the database fails the others too, they wait for us to try it.
+        while left_seconds > 0 and self._breaker.closed:
+            await asyncio.sleep(min(left_seconds, LOOK_SECONDS))
+            left_seconds -= LOOK_SECONDS
 
     async def _step(self) -> bool:
         """Store a portion, read the next, and remove the last; false when there is no more to do.
@@ -159,13 +178,22 @@ class Replayer:
         except (Retryable, FatalError) as error:
             # What ends the daemon without a spool is waited for here: nothing is lost meanwhile.
             self._breaker.failed()
+            # The breaker's pause is not enough: what the writers get done ends it.
+            self._retry_seconds = self._backoff.next_seconds()
             self._metrics.retries[Retry.REPLAY] += 1
-            log.warning("replay_failed", rows=portion.batch.rows, error=str(error))
+            log.warning(
+                "replay_failed",
+                rows=portion.batch.rows,
+                retry_in_seconds=round(self._retry_seconds, 2),
+                error=str(error),
+            )
         else:
             self._breaker.succeeded()
-            self._commit_seconds = self._clock.monotonic_seconds() - started_seconds
+            self._backoff.reset()
             self._loaded.popleft()
             self._committed.append(_Committed(portion, outcome))
+        finally:
+            self._commit_seconds = self._clock.monotonic_seconds() - started_seconds
 
     async def _remove(self) -> bool:
         """Remove what is committed; whether nothing is left in both places."""

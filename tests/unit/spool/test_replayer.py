@@ -41,6 +41,8 @@ class Database:
         """How long each takes."""
         self.committed_seconds: list[float] = []
         """When each was done."""
+        self.begun_seconds: list[float] = []
+        """When each attempt began."""
         self.on_commit: Callable[[], None] = lambda: None
 
     async def probe(self) -> bool:
@@ -51,6 +53,7 @@ class Database:
         return len(self.committed_seconds)
 
     async def store(self, batch: Batch) -> Stored:
+        self.begun_seconds.append(time.monotonic())
         await asyncio.sleep(self.commit_seconds)
         error = self.before.popleft() if self.before else None
         if error is not None or not self.up:
@@ -81,7 +84,9 @@ class Database:
 class Bench:
     """A spool, a database, and the replayer between them."""
 
-    def __init__(self, path: Path, *, portion_rows: int = 100) -> None:
+    def __init__(
+        self, path: Path, *, portion_rows: int = 100, retry_max_seconds: float = 0.002
+    ) -> None:
         clock = SystemClock()
         self.metrics = Metrics(clock)
         accounting = Accounting(self.metrics, clock)
@@ -91,6 +96,7 @@ class Bench:
         self.breaker = Breaker(Backoff(0.001, 0.002, lambda: 0.5), clock)
         self.replayer = Replayer(
             self.spool, self.database, self.database.probe, self.breaker,
+            Backoff(0.001, retry_max_seconds, lambda: 0.5),
             accounting.replayed, self.metrics, clock,
             portion_rows=portion_rows, portion_bytes=10**6,
         )  # fmt: skip
@@ -115,9 +121,13 @@ class Bench:
 
 @asynccontextmanager
 async def running(
-    path: Path, *, in_the_way: bool = False, portion_rows: int = 100
+    path: Path,
+    *,
+    in_the_way: bool = False,
+    portion_rows: int = 100,
+    retry_max_seconds: float = 0.002,
 ) -> AsyncIterator[Bench]:
-    bench = Bench(path, portion_rows=portion_rows)
+    bench = Bench(path, portion_rows=portion_rows, retry_max_seconds=retry_max_seconds)
     await bench.spool.open()
     tasks = [
         asyncio.create_task(bench.spool.run()),
@@ -131,6 +141,20 @@ async def running(
         results = await asyncio.gather(*tasks, return_exceptions=True)
         await bench.spool.close()
         assert all(isinstance(result, asyncio.CancelledError) for result in results), results
+
+
+@asynccontextmanager
+async def others_succeeding(bench: Bench) -> AsyncIterator[None]:
+    async def succeed() -> None:
+        while True:
+            bench.breaker.succeeded()
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(succeed())
+    try:
+        yield
+    finally:
+        others.cancel()
 
 
 def batches(count: int, rows: int = 10) -> list[Batch]:
@@ -283,9 +307,8 @@ async def test_a_spool_that_cannot_remove_is_not_replayed_over_and_over(
 
 
 async def test_one_who_is_in_the_way_rests_longer_than_it_works_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(replayer_module, "MOST_REST_SECONDS", 0.1)
     async with running(tmp_path / "spool.db", portion_rows=10, in_the_way=True) as bench:
         bench.database.commit_seconds = 0.02
         await bench.fill(batches(10))
@@ -294,6 +317,51 @@ async def test_one_who_is_in_the_way_rests_longer_than_it_works_and_goes_on(
         rests = [after - before - 0.02 for before, after in pairwise(moments)]
         assert len(rests) == 9
         assert min(rests) >= 2 * 0.02, "it rests three times as long as it worked"
+
+
+async def test_one_who_is_in_the_way_and_fails_rests_as_long(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool.db", portion_rows=10, in_the_way=True) as bench:
+        bench.database.commit_seconds = 0.02
+        bench.database.before.extend([Retryable("a lock is not to be had")] * 5)
+        async with others_succeeding(bench):
+            await bench.fill(batches(1))
+            await bench.until_drained()
+        pauses = [after - before for before, after in pairwise(bench.database.begun_seconds)]
+        assert len(pauses) == 5
+        assert min(pauses) >= 3 * 0.02, "the attempt, and most of three times as long"
+
+
+async def test_after_a_failure_it_waits_ever_longer_though_others_succeed(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool.db", portion_rows=10, retry_max_seconds=0.2) as bench:
+        bench.database.before.extend([Retryable("a lock is not to be had")] * 8)
+        async with others_succeeding(bench):
+            await bench.fill(batches(1))
+            await bench.until_drained()
+        pauses = [after - before for before, after in pairwise(bench.database.begun_seconds)]
+        assert len(pauses) == 8
+        assert pauses[-1] >= 0.09, "half of 0.2 s, and not the breaker's 0.002 s"
+
+
+async def test_what_is_committed_leaves_the_spool_before_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replayer_module, "REST", 1e9)
+    async with running(tmp_path / "spool.db", portion_rows=10, in_the_way=True) as bench:
+        await bench.fill(batches(3))
+        await until(lambda: bench.spool.standing.batches == 2, "the first is removed")
+        assert bench.database.commits == 1
+
+
+async def test_a_rest_ends_when_the_database_fails_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replayer_module, "REST", 1e9)
+    monkeypatch.setattr(replayer_module, "LOOK_SECONDS", 0.001)
+    async with running(tmp_path / "spool.db", portion_rows=10, in_the_way=True) as bench:
+        await bench.fill(batches(2))
+        await until(lambda: bench.spool.standing.batches == 1, "it rests after the first")
+        bench.breaker.failed()
+        await until(lambda: bench.database.commits == 2, "it tries the database")
 
 
 async def test_with_nothing_to_try_it_with_a_sign_of_life_closes_the_breaker(
