@@ -104,9 +104,11 @@ def measure_once(*, seconds: float, rate: float, before_seconds: float = BEFORE_
         with publishing(spec) as generator:
             time.sleep(before_seconds)
             absence = _take_away(stack.database, stack.daemon, seconds)
+            looks = _looks(stack.daemon, generator.pid)
+            away = next(looks)
             # Watched from the first moment, since the daemon waits for nobody.
             returned = thread.submit(stack.database.start)
-            drain = _watch_drain(stack.daemon, generator.pid)
+            drain = _watch_drain(away, looks)
             returned.result()
             time.sleep(AFTER_SECONDS)
         judge = reconciled(stack.dsn, load([ledger]))
@@ -150,18 +152,18 @@ class _Drain(NamedTuple):
 
     @property
     def rows(self) -> float:
-        return self.ended.replayed_rows
+        return self.ended.replayed_rows - self.began.replayed_rows
 
 
-def _watch_drain(daemon: Daemon, generator_id: int) -> _Drain:
+def _watch_drain(away: _Look, looks: Iterator[_Look]) -> _Drain:
+    """What was replayed earlier, `away` says, when nothing could be."""
     listener = Listener()
-    looks = _looks(daemon, generator_id)
-    began = look = next(looks)
+    began = look = away
     most_bytes = look.resident_bytes
-    while look.waiting_batches or not look.replayed_rows:
+    while look.waiting_batches or look.replayed_rows == away.replayed_rows:
         look = next(looks)
         most_bytes = max(most_bytes, look.resident_bytes)
-        if not look.replayed_rows:
+        if look.replayed_rows == away.replayed_rows:
             began = look
     return _Drain(began, look, most_bytes, listener.hear())
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.frame import BenchError, Result
 from benchmarks.noise import Noise
-from benchmarks.outage import Course, Outage, _watch_drain
+from benchmarks.outage import Course, Outage, _Look, _looks, _watch_drain
 from benchmarks.outages import result_of
 from penstock_simulator.stack import Daemon
 
@@ -79,4 +79,18 @@ def test_a_daemon_that_does_not_answer_is_not_waited_for_in_vain(
     monkeypatch.setattr("benchmarks.outage._PATIENCE_SECONDS", 0.2)
     daemon = Daemon(tmp_path, mqtt_url="mqtt://127.0.0.1:1", dsn="postgresql://127.0.0.1:1/none")
     with pytest.raises(BenchError, match="nothing was replayed"):
-        _watch_drain(daemon, os.getpid())
+        next(_looks(daemon, os.getpid()))
+
+
+def test_what_was_replayed_before_the_outage_is_not_counted() -> None:
+    looks = [
+        look(at_seconds, replayed, waiting)
+        for at_seconds, replayed, waiting in [(1, 500, 900), (2, 700, 700), (4, 1_400, 0)]
+    ]
+    drain = _watch_drain(look(0, 500, 800), iter(looks))
+    assert (drain.began, drain.ended) == (looks[0], looks[-1])
+    assert (drain.rows, drain.seconds) == (900, 3)
+
+
+def look(at_seconds: int, replayed_rows: int, waiting_rows: int) -> _Look:
+    return _Look(at_seconds * 1_000_000, replayed_rows, waiting_rows, waiting_rows / 100, 1, 0)
