@@ -15,6 +15,7 @@ import msgspec
 import pytest
 import yaml
 
+from penstock import sandbox
 from penstock_simulator.capture.message import Captured, Header
 from penstock_simulator.capture.reading import CaptureError, CaptureReader
 from penstock_simulator.capture.writing import CaptureWriter
@@ -170,6 +171,7 @@ def test_what_is_replayed_twice_is_stored_once_and_other_values_beside_it(
     tmp_path: Path, mqtt_url: str, database: str
 ) -> None:
     capture, altered, report = tmp_path / "c.gz", tmp_path / "a.gz", tmp_path / "r.json"
+    unheard = tmp_path / "u.gz"
     messages = of_every_kind()
     write(capture, messages)
     text = messages[0].text
@@ -194,6 +196,25 @@ def test_what_is_replayed_twice_is_stored_once_and_other_values_beside_it(
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert HOLDS in done.stdout
+    # Nobody is there to store these, and at QoS 0 nobody says so.
+    write(unheard, of_every_kind()[:10])
+    done = simulate(
+        *("replay", unheard, "--url", mqtt_url, "--qos", "0", "--dsn", database),
+        *("--config", daemon.config),
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "0 of 20 unconfirmed readings stored" in done.stdout
+
+
+def test_a_broker_that_refuses_every_message_is_told(tmp_path: Path) -> None:
+    capture, rules = tmp_path / "c.gz", tmp_path / "rules"
+    write(capture, of_every_kind()[:10])
+    rules.write_text("topic read #\n")
+    rules.chmod(0o600)
+    with sandbox.Broker(tmp_path / "broker", lines=[f"acl_file {rules}"]) as broker:
+        done = simulate("replay", capture, "--url", broker.url, "--rate", "0")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "The broker refused 10 messages." in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ class ReplayAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether nothing is known to be wrong with what was stored."""
-        return self.reconciliation is None or self.reconciliation.holds
+        """Whether the broker refused nothing, and nothing is known to be wrong with the rest."""
+        return not self.refused and (self.reconciliation is None or self.reconciliation.holds)
 
 
 def account_of(

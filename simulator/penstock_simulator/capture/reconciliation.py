@@ -44,6 +44,8 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     """From when a reading's message was due, for the first time, to its commit; of the others."""
     unconfirmed_readings: int
     """Of messages that nobody acknowledged, as those of QoS 0: they may be missing."""
+    unconfirmed_stored: int
+    """Of these, stored all the same."""
     lost: int
     """Expected, and not stored."""
     corrupt: int
@@ -76,8 +78,18 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether everything adds up."""
-        return not self.faults
+        """Whether everything adds up, and not because nothing of it arrived at all."""
+        return not self.faults and not self.vain
+
+    @property
+    def vain(self) -> bool:
+        """Whether nothing arrived of readings that nobody acknowledged, so that no loss shows."""
+        return self.unconfirmed_readings > 0 and not self.arrived
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether anything was acknowledged that has to be there."""
+        return self.expected_readings > 0 or bool(self.letters_expected)
 
     @property
     def arrived(self) -> int:
@@ -114,6 +126,8 @@ def reconcile(
         stored_before=int((waits_us < 0).sum()),
         committed_ms=Percentiles.of(waits_us[waits_us >= 0]),
         unconfirmed_readings=sum(table.unconfirmed for table in tables) + stamped.unconfirmed,
+        unconfirmed_stored=sum(table.unconfirmed_stored for table in tables)
+        + stamped.unconfirmed_stored,
         lost=sum(table.lost for table in tables) + stamped.lost,
         corrupt=sum(table.corrupt for table in tables),
         duplicates=sum(table.duplicates for table in tables),
@@ -133,6 +147,7 @@ class _Table(NamedTuple):
     expected: int
     stored: int
     unconfirmed: int
+    unconfirmed_stored: int
     lost: int
     corrupt: int
     duplicates: int
@@ -162,14 +177,15 @@ def _compare(
         np.minimum.at(due_us, ours[sent], deliveries.due_us[readings.message[sent]])
         committed_us = commits.of(rows.transaction[known])
         waits_us = (committed_us - due_us[meant[known]])[committed_us > 0]
-    stored = len(np.unique(meant[known]))
+    there = np.unique(meant[known])
     return _Table(
         expected=len(wanted),
-        stored=stored,
+        stored=len(there),
         unconfirmed=len(maybe) - len(wanted),
+        unconfirmed_stored=int((~np.isin(there, wanted)).sum()),
         lost=len(lost),
         corrupt=int(altered.sum() + spoilt.sum()),
-        duplicates=int(known.sum()) - stored,
+        duplicates=int(known.sum()) - len(there),
         unexplained=rows.series[~known & ~altered],
         waits_us=waits_us,
     )
@@ -181,6 +197,7 @@ class _Stamped(NamedTuple):
     expected: int
     stored: int
     unconfirmed: int
+    unconfirmed_stored: int
     lost: int
     strange: int
     """Rows that are not even of a series of these readings."""
@@ -198,10 +215,12 @@ def _count_stamped(
         ).astype(np.int64)
         for counts in (deliveries.acknowledged, deliveries.sent)
     )
+    stored = np.minimum(found, sent)
     return _Stamped(
         expected=int(acknowledged.sum()),
-        stored=int(np.minimum(found, sent).sum()),
+        stored=int(stored.sum()),
         unconfirmed=int((sent - acknowledged).sum()),
+        unconfirmed_stored=int(np.maximum(0, stored - acknowledged).sum()),
         lost=int(np.maximum(0, acknowledged - found).sum()),
         # A message that MQTT delivers again is stamped again, so more of them than were sent are
         # no fault (see Penstock's promise about duplicates).

@@ -19,18 +19,38 @@ def print_replay(console: Console, account: ReplayAccount) -> None:
     """Print what was published, what was found of it, and what does not add up."""
     console.print()
     console.print(_table(_facts(account)))
+    if account.reconciliation is not None:
+        console.print(_table(_findings(account.reconciliation)))
+    console.print()
+    for line in verdict(account):
+        console.print(line, soft_wrap=True)
+
+
+def verdict(account: ReplayAccount) -> Iterable[str]:
+    """What it comes to, in coloured sentences: green only where a loss would have shown."""
     found = account.reconciliation
+    if account.refused:
+        yield f"[bold red]The broker refused {account.refused:,} messages."
+    if account.unanswered:
+        yield (
+            f"[bold yellow]The broker did not answer {account.unanswered:,} messages,"
+            " whose loss would not show."
+        )
     if found is None:
         return
-    console.print(_table(_findings(found)))
-    console.print()
-    if not (found.expected_readings or found.letters_expected or found.unconfirmed_readings):
-        console.print("[bold yellow]Nothing was to be stored of it, so this shows nothing.")
-    elif found.holds:
-        console.print("[bold green]Every reading is accounted for.")
-    else:
+    some = f"{found.unconfirmed_stored:,} of {found.unconfirmed_readings:,} unconfirmed readings"
+    if found.faults:
         faults = ", ".join(f"{_LABELS[name]} {n:,}" for name, n in found.faults.items())
-        console.print(f"[bold red]It does not add up: {faults}.")
+        yield f"[bold red]It does not add up: {faults}."
+    elif not (found.confirmed or found.unconfirmed_readings):
+        yield "[bold yellow]Nothing was to be stored of it, so this shows nothing."
+    elif not found.confirmed:
+        colour = "red" if found.vain else "yellow"
+        yield (f"[bold {colour}]{some} stored; nothing was acknowledged, so a loss would not show.")
+    elif found.unconfirmed_stored < found.unconfirmed_readings:
+        yield f"[bold green]Every acknowledged reading is accounted for;[/] {some} stored."
+    else:
+        yield "[bold green]Every reading is accounted for."
 
 
 def print_summary(console: Console, summary: Summary) -> None:
@@ -83,7 +103,8 @@ def _findings(found: Reconciliation) -> Iterable[tuple[str, str]]:
         yield "of these, stored before", f"{found.stored_before:,}"
     yield from _percentiles("due to committed", found.committed_ms)
     if found.unconfirmed_readings:
-        yield "readings that nobody acknowledged", f"{found.unconfirmed_readings:,}"
+        yield "unconfirmed readings", f"{found.unconfirmed_readings:,}"
+        yield "of these, stored", f"{found.unconfirmed_stored:,}"
     if found.unrouted_messages:
         yield "messages that no route takes", f"{found.unrouted_messages:,}"
     for reason in sorted(found.letters_expected | found.letters_found):

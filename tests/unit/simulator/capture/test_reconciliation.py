@@ -187,11 +187,25 @@ def test_what_nobody_acknowledged_may_be_missing_or_there() -> None:
     assert there.holds
     assert there.complete
     assert (there.expected_readings, there.unconfirmed_readings) == (4, 3)
+    assert there.unconfirmed_stored == 3
     missing = judge(
         NUMBERS[2:4] + NUMBERS[5:], letters={"payload_too_large": 1}, published=published
     )
     assert missing.holds
     assert not missing.complete
+    assert missing.unconfirmed_stored == 0
+
+
+def test_where_nothing_was_acknowledged_and_nothing_arrived_nothing_holds() -> None:
+    published = deliveries(sent=ALL.sent.tolist(), acknowledged=[0] * len(CAPTURE))
+    nothing = judge([], [], {}, published)
+    assert (nothing.unconfirmed_readings, nothing.unconfirmed_stored) == (7, 0)
+    assert nothing.faults == {}
+    assert not nothing.confirmed
+    assert not nothing.holds
+    something = judge(NUMBERS[:1], [], {}, published)
+    assert (something.unconfirmed_readings, something.unconfirmed_stored) == (7, 1)
+    assert something.holds
 
 
 def test_what_was_not_sent_is_not_expected() -> None:
