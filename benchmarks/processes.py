@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.frame import BenchError
+from penstock.sandbox.process import dying_with_parent
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS = 60.0
@@ -53,11 +54,21 @@ def io_bytes(process_id: int) -> IoBytes:
 @contextmanager
 def running(command: Sequence[str], **options: object) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program within the context, and end it (SIGTERM) on leaving."""
-    process = subprocess.Popen(command, **options)  # type: ignore[call-overload]
+    process = start(command, **options)
     try:
         yield process
     finally:
         end(process)
+
+
+def start(command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
+    """Start a program that is killed when this process ends, even by SIGKILL.
+
+    To the kernel the parent is the thread that starts it, so this is for the main thread.
+    """
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        [*dying_with_parent(signal.SIGKILL), *command], **options
+    )
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

@@ -73,7 +73,7 @@ class Process:
         """
         if self.running:
             raise SandboxError(f"{self.name} is running already")
-        command = [*_dying_with_parent(self._death_signal), *map(str, arguments)]
+        command = [*dying_with_parent(self._death_signal), *map(str, arguments)]
         self._process = _spawner.spawn(
             lambda: _spawn(
                 command, log_path=self.log_path, user=self._user, environment=self._environment
@@ -119,6 +119,14 @@ class Process:
             return "(it has written no log)"
 
 
+def dying_with_parent(death_signal: signal.Signals) -> list[str]:
+    """What to put before a command that is to be signalled when the thread that starts it ends."""
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return []
+    return [setpriv, "--pdeathsig", death_signal.name.removeprefix("SIG"), "--"]
+
+
 def run(arguments: Sequence[str | Path], *, user: str | None = None) -> str:
     """Run a program to its end and return what it printed.
 
@@ -162,13 +170,6 @@ def _spawn(
 def _environment() -> Mapping[str, str]:
     # Logs and errors are read by tests and people alike, so they are in one language.
     return os.environ | {"LC_ALL": "C"}
-
-
-def _dying_with_parent(death_signal: signal.Signals) -> list[str]:
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        return []
-    return [setpriv, "--pdeathsig", death_signal.name.removeprefix("SIG"), "--"]
 
 
 class _Spawner:
