@@ -13,7 +13,10 @@ from penstock.errors import ConfigError
 if TYPE_CHECKING:
     from penstock.settings.tree import Settings
 
-spool = typer.Typer(help="Look at the buffer on disk, check it, drain it.", no_args_is_help=True)
+spool = typer.Typer(
+    help="Look at the buffer on disk, check it, drain it: as the daemon's user.",
+    no_args_is_help=True,
+)
 
 File = Annotated[
     Path | None,
@@ -46,14 +49,9 @@ def drain(config: ConfigFile = None) -> None:
     empty, and at the first thing that the database does not take; doing it again goes on.
     """
     from penstock.cli.spool_work import drain_spool
-    from penstock.spool.ownership import give_to_owner
 
     settings = settings_from(config)
-    path = _path(settings)
-    try:
-        asyncio.run(drain_spool(path, settings))
-    finally:
-        give_to_owner(path)
+    asyncio.run(drain_spool(_path(settings), settings))
 
 
 @spool.command()

@@ -1,11 +1,14 @@
 """What the `spool` commands do.
 
 What always holds: whoever opens a spool holds its lock, so that no daemon has it; only `drain`
-changes it, and that as the daemon would.
+changes it, and that as the daemon would; and root opens no other user's, because it would leave
+files beside it that its daemon cannot open.
 """
 
 import asyncio
 import json
+import os
+import pwd
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,7 +34,6 @@ from penstock.spool.label import Record, Unreadable, is_intact
 from penstock.spool.lock import SpoolLock
 from penstock.spool.log import log_of, renew_log, restore_log
 from penstock.spool.mark import read_mark
-from penstock.spool.ownership import give_to_owner
 from penstock.spool.quarantine import quarantine_folder
 from penstock.spool.replayer import Replayer
 from penstock.spool.spool import Spool
@@ -76,7 +78,7 @@ async def drain_spool(path: Path, settings: Settings) -> None:
 
     Errors: `FatalError` when a daemon has it; `Retryable` when the database or the disk fails.
     """
-    _must_be_there(path)
+    _must_be_for_us(path)
     clock = SystemClock()
     metrics = Metrics(clock)
     accounting = Accounting(metrics, clock)
@@ -167,7 +169,7 @@ def _print(contents: Contents) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[SpoolFile]:
     """The file, under its lock."""
-    _must_be_there(path)
+    _must_be_for_us(path)
     try:
         lock = SpoolLock(path)
     except SpoolFault as fault:
@@ -183,16 +185,28 @@ def _opened(path: Path) -> Iterator[SpoolFile]:
         finally:
             # All of a damaged one is for the daemon to salvage.
             restore_log(path, logged)
-            give_to_owner(path)
     except SpoolFault as fault:
         raise _UnusableError(str(fault)) from fault
     finally:
         lock.release()
 
 
-def _must_be_there(path: Path) -> None:
+def _must_be_for_us(path: Path) -> None:
     if not path.exists():
         raise ConfigError(f"there is no spool {path}")
+    owner_id = path.lstat().st_uid
+    if os.geteuid() == 0 != owner_id:
+        raise FatalError(
+            f"the spool {path} belongs to another user, who could not open what root leaves beside "
+            f"it: {_as_user(owner_id)}docs/operations.md says how for the systemd unit"
+        )
+
+
+def _as_user(user_id: int) -> str:
+    try:
+        return f"runuser -u {pwd.getpwuid(user_id).pw_name} -- penstock spool …; "
+    except KeyError:  # one of systemd's, whom nobody can become
+        return ""
 
 
 def _records(file: SpoolFile) -> Iterator[tuple[Record, Contents | Unreadable]]:

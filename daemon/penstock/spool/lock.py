@@ -11,7 +11,6 @@ from pathlib import Path
 
 from penstock.observability.metrics import SpoolFaultKind
 from penstock.spool.faults import SpoolFault, judged
-from penstock.spool.ownership import give_opened_to_owner
 
 
 class SpoolLock:
@@ -24,10 +23,9 @@ class SpoolLock:
         """
         self._path = spool.with_name(spool.name + ".lock")
         with judged():
-            # Root may open it for another user, who must not lead root elsewhere by a link.
+            # No link: another file would be emptied below.
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._file = os.open(self._path, flags, 0o600)
-        give_opened_to_owner(self._file, spool.parent)
         try:
             with judged():
                 self._take(spool)
