@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--full]`: tables and JSON; with `--docs`, docs/benchmarks.md.
+"""`python -m benchmarks [NAME…] [--full]`: tables and JSON; `--full --docs`: docs/benchmarks.md.
 
 A benchmark that fails does not stop the others, and what was measured is shown and written. The
 exit status is 0 when all was measured, whatever the figures; 1 when a measurement could not be
@@ -34,7 +34,9 @@ def main(
     *,
     full: Annotated[bool, typer.Option("--full", help="All of them.")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JSON.")] = None,
-    docs: Annotated[bool, typer.Option("--docs", help="Write docs/benchmarks.md.")] = False,
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Write docs/benchmarks.md; with --full.")
+    ] = False,
     seconds: Annotated[float, typer.Option(min=1, help="Length of each window.")] = SECONDS,
     runs: Annotated[int, typer.Option(min=1, help="Windows of each subject.")] = RUNS,
     outage_seconds: Annotated[
@@ -43,6 +45,8 @@ def main(
 ) -> None:
     """Measure Penstock."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    if docs and not full:
+        raise typer.BadParameter("--docs writes the whole page anew, so it needs --full")
     chosen = _chosen(names or [], full=full)
     context = Context(Console(), seconds, runs, outage_seconds)
     measured = Report(occasion_of(_command(chosen, context)))
@@ -85,8 +89,8 @@ def _chosen(names: list[str], *, full: bool) -> list[str]:
 
 
 def _command(chosen: list[str], context: Context) -> str:
-    """What measures the same again, and writes the page."""
-    names = ["--full"] if chosen == list(CATALOGUE) else chosen
+    """What measures the same again, and where it is all of them, writes the page."""
+    names = ["--full", "--docs"] if chosen == list(CATALOGUE) else chosen
     options = [
         f"{option} {value:g}"
         for option, value, default in (
@@ -96,7 +100,7 @@ def _command(chosen: list[str], context: Context) -> str:
         )
         if value != default
     ]
-    return " ".join([".venv/bin/python -m benchmarks", *names, *options, "--docs"])
+    return " ".join([".venv/bin/python -m benchmarks", *names, *options])
 
 
 if __name__ == "__main__":

@@ -34,12 +34,14 @@ from penstock_simulator.stack import Daemon
 
 INSTANCES = (1, 2, 3)
 _GROUP = {"MQTT__SHARE_GROUP": "penstock"}
+_STORED = "Every reading was stored once, whichever instance took it."
+BUSY_BROKER = 0.9
+"""Share of a core from which on the broker, which has one, counts as the limit."""
 _CONCLUSION = (
-    "Every reading was stored once, whichever instance took it. mosquitto gives all that it has"
-    " with one core: where that core is busy a second instance adds no rate, and where all share"
-    " one machine it takes processor time from the broker and the database. So share a subscription"
-    " to stand the loss of an instance, or where the broker and the database have more to give than"
-    " one instance takes."
+    "mosquitto gives all that it has with one core, and that core was busy with a single instance:"
+    " a second one adds no rate then, and where all share one machine it takes processor time from"
+    " the broker and the database. So share a subscription to stand the loss of an instance, or"
+    " where the broker and the database have more to give than one instance takes."
 )
 
 
@@ -130,7 +132,7 @@ def result_of(windows: Windows) -> Result:
             )
         ],
         voids=void_windows({_instances(number): taken for number, taken in windows.items()}),
-        notes=[_CONCLUSION],
+        notes=[_STORED, *_conclusion(windows)],
     )
 
 
@@ -162,6 +164,14 @@ def _broker_cpu(taken: Sequence[Shared]) -> float | None:
     if taken[0].measured.broker_cpu is None:
         return None
     return round(median(taken, lambda shared: shared.measured.broker_cpu or 0.0), 3)
+
+
+def _conclusion(windows: Windows) -> list[str]:
+    """What follows, if the broker was busy with the fewest instances in windows that count."""
+    taken = windows[min(windows)]
+    broker = _broker_cpu(taken)
+    limited = broker is not None and broker > BUSY_BROKER and not is_void(taken)
+    return [_CONCLUSION] if limited else []
 
 
 def _resident_mib(taken: Sequence[Shared]) -> float:

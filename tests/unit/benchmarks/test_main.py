@@ -77,7 +77,13 @@ def test_what_was_measured_is_no_failure_whatever_the_figures(
     assert run("shared", report=path) == 0
     found = json.loads(path.read_text())
     assert "failures" not in found
-    assert found["command"].endswith("shared --seconds 2 --runs 1 --docs")
+    assert found["command"].endswith("shared --seconds 2 --runs 1")
+
+
+def test_the_page_is_not_written_of_some_of_them(catalogue: dict[str, Benchmark]) -> None:
+    catalogue["shared"] = Benchmark("Shared", lambda _: pytest.fail("nothing is to be measured"))
+    with pytest.raises(typer.BadParameter, match="--full"):
+        command.main(["shared"], docs=True)
 
 
 def test_an_unknown_name_is_told_with_the_known_ones() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.line_rate import Measured
-from benchmarks.shared import Shared, result_of
+from benchmarks.shared import BUSY_BROKER, Shared, result_of
 
 
 def shared(rate: float, received: list[int], broker_cpu: float | None = 0.9) -> Shared:
@@ -30,6 +30,16 @@ def test_instances_are_reported_together() -> None:
     (table,) = result.tables
     assert table.rows[1] == ["2", "30,000", "8.00", "0.80", "90%", "100"]
     assert list(result.charts[0].places) == ["1 instance", "2 instances"]
+
+
+@pytest.mark.parametrize(
+    ("broker_cpu", "busy"), [(BUSY_BROKER, False), (0.95, True), (None, False)]
+)
+def test_that_the_broker_is_the_limit_is_said_only_where_it_was(
+    broker_cpu: float | None, busy: bool
+) -> None:
+    result = result_of({1: [shared(1, [7], broker_cpu)], 2: [shared(1, [1, 1], 0.99)]})
+    assert any("that core was busy" in note for note in result.notes) is busy
 
 
 @pytest.mark.parametrize("number", [1, 2])
