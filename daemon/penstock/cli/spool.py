@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from penstock.settings.tree import Settings
 
 spool = typer.Typer(
-    help="Look at the buffer on disk, check it, drain it: as the daemon's user.",
+    help="Look at the buffer on disk, check it, drain it. For the daemon's user.",
     no_args_is_help=True,
 )
 
