@@ -1,8 +1,8 @@
 """A capture made ready to be published: its packets, encoded, on the disk.
 
 Everything that a message costs is paid before the clock starts, so that a replay is as fast as a
-block of bytes can be sent. The packets of a lane stand in a scratch file that has no name and goes
-when the process ends; in memory are a few numbers a message.
+block of bytes can be sent. The packets stand in one scratch file that has no name and goes when the
+process ends, those of a lane in long runs; in memory are a few numbers a message.
 
 A lane has the messages of some topics and of one QoS, in the order of the capture. That is the
 order that MQTT keeps, too (MQTT 5 §4.6).
@@ -12,7 +12,6 @@ import mmap
 import tempfile
 from array import array
 from collections.abc import Iterable
-from contextlib import ExitStack
 from typing import IO, NamedTuple
 from zlib import crc32
 
@@ -25,7 +24,9 @@ from penstock_simulator.packets import Block, packet_ids
 
 _DUP_FLAG = 0x08
 _BLOCK_BYTES = 262_144
-_WRITE_BYTES = 1_048_576
+_MOST_RUN_BYTES = 1_048_576
+_ALL_RUNS_BYTES = 67_108_864
+"""What waits in memory, of all lanes together, to be written."""
 
 
 class Prepared(NamedTuple):
@@ -40,7 +41,8 @@ class PreparedLane:
     """The packets of one lane; fulfils `penstock_simulator.lane.Encoder`.
 
     Args:
-        data: the packets, one after the other.
+        data: the packets of all lanes.
+        starts: where in it each of this lane's begins, ascending.
         ends: where each ends.
         id_places: where in each packet its packet id stands, at QoS 1.
         messages: which message of the capture each is.
@@ -52,6 +54,7 @@ class PreparedLane:
         self,
         data: NDArray[np.uint8],
         *,
+        starts: Numbers,
         ends: Numbers,
         id_places: Numbers,
         messages: Numbers,
@@ -61,8 +64,11 @@ class PreparedLane:
         self.messages = messages
         self.qos = qos
         self._data = data
-        self._starts = np.concatenate([[0], ends[:-1]])
+        self._starts = starts
         self._ends = ends
+        self._bytes = int((ends - starts).sum())
+        apart = np.flatnonzero(starts[1:] != ends[:-1]) + 1
+        self._run_stops = np.concatenate([apart, [len(messages)]])
         self._id_places = id_places
         self._rounds = rounds
 
@@ -74,7 +80,7 @@ class PreparedLane:
     @property
     def packet_bytes(self) -> int:
         """The mean length of a packet."""
-        return int(self._ends[-1]) // len(self._ends)
+        return self._bytes // len(self._ends)
 
     def block(self, first: int, stop: int, *, duplicate: bool = False) -> Block:
         """The packets of slots `first` to `stop`; of new ones fewer, where they are long."""
@@ -87,7 +93,7 @@ class PreparedLane:
         slot = first
         while slot < stop:
             start = slot % len(self.messages)
-            count = min(len(self.messages) - start, stop - slot)
+            count = min(self._run_stop(start) - start, stop - slot)
             piece, piece_ends = self._piece(slot, start, count, duplicate=duplicate)
             pieces.append(piece)
             ends.append(piece_ends + size)
@@ -98,7 +104,7 @@ class PreparedLane:
     def _piece(
         self, slot: int, start: int, count: int, *, duplicate: bool
     ) -> tuple[NDArray[np.uint8], Numbers]:
-        """The packets of slots that are of one round, `start` being the first's place in it."""
+        """The packets of slots that are of one run, `start` being the first's place in a round."""
         begin = int(self._starts[start])
         piece = np.array(self._data[begin : int(self._ends[start + count - 1])])
         starts = self._starts[start : start + count] - begin
@@ -111,9 +117,13 @@ class PreparedLane:
             piece[starts] |= _DUP_FLAG
         return piece, self._ends[start : start + count] - begin
 
+    def _run_stop(self, start: int) -> int:
+        """Where the packets end that stand one after the other from `start` on."""
+        return int(self._run_stops[np.searchsorted(self._run_stops, start, side="right")])
+
     def _affordable(self, first: int, stop: int) -> int:
         """Where to stop so that a block is not much longer than it has to be."""
-        whole_rounds = _BLOCK_BYTES // int(self._ends[-1])
+        whole_rounds = _BLOCK_BYTES // self._bytes
         if whole_rounds:
             return min(stop, first + whole_rounds * len(self.messages))
         start = first % len(self.messages)
@@ -134,52 +144,73 @@ def prepare(
 
     Raises:
         ValueError: there is no message.
-        OSError: there is no room for the scratch files.
+        OSError: there is no room for the scratch file.
     """
     at_us = array("q")
     drafts: dict[tuple[int, int], _Draft] = {}
-    with ExitStack() as scratch:
+    run_bytes = min(_MOST_RUN_BYTES, _ALL_RUNS_BYTES // (2 * connections))
+    with tempfile.TemporaryFile(buffering=0) as file:
         for number, message in enumerate(messages):
             at_us.append(message.at_us)
             chosen = message.qos if qos is None else qos
             key = (crc32(message.topic.encode()) % connections, chosen)
             draft = drafts.get(key)
             if draft is None:
-                file = scratch.enter_context(tempfile.TemporaryFile(buffering=_WRITE_BYTES))
-                draft = drafts[key] = _Draft(chosen, file)
+                draft = drafts[key] = _Draft(chosen, file, run_bytes)
             draft.add(number, message)
         if not drafts:
             raise ValueError("there is no message to publish")
-        lanes = [drafts[key].finished(rounds) for key in sorted(drafts)]
+        for draft in drafts.values():
+            draft.flush()
+        # The map outlives the file, which is closed.
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(mapped, dtype=np.uint8)
+    lanes = [drafts[key].finished(data, rounds) for key in sorted(drafts)]
     return Prepared(_numbers(at_us), lanes)
 
 
 class _Draft:
     """A lane that is being made."""
 
-    def __init__(self, qos: int, file: IO[bytes]) -> None:
+    def __init__(self, qos: int, file: IO[bytes], run_bytes: int) -> None:
         self._qos = qos
         self._file = file
-        self._size = 0
+        self._run_bytes = run_bytes
+        self._run = bytearray()
+        self._run_first = 0
+        self._starts = array("q")
         self._ends = array("q")
         self._id_places = array("q")
         self._messages = array("q")
 
     def add(self, number: int, message: Captured) -> None:
         packet = message.packet(self._qos)
-        self._file.write(packet)
-        self._size += len(packet)
-        self._ends.append(self._size)
+        self._starts.append(len(self._run))
+        self._run += packet
+        self._ends.append(len(self._run))
         self._messages.append(number)
         if self._qos:
             self._id_places.append(_header_bytes(packet) + 2 + len(message.topic.encode()))
 
-    def finished(self, rounds: int) -> PreparedLane:
-        self._file.flush()
-        # The map outlives the file, which is closed.
-        mapped = mmap.mmap(self._file.fileno(), self._size, access=mmap.ACCESS_READ)
+        if len(self._run) >= self._run_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Append the run to the file."""
+        at = self._file.tell()
+        for column in (self._starts, self._ends):
+            for place in range(self._run_first, len(column)):
+                column[place] += at
+        self._run_first = len(self._starts)
+        view = memoryview(bytes(self._run))
+        self._run.clear()
+        while view:
+            view = view[self._file.write(view) :]
+
+    def finished(self, data: NDArray[np.uint8], rounds: int) -> PreparedLane:
         return PreparedLane(
-            np.frombuffer(mapped, dtype=np.uint8),
+            data,
+            starts=_numbers(self._starts),
             ends=_numbers(self._ends),
             id_places=_numbers(self._id_places),
             messages=_numbers(self._messages),

@@ -29,6 +29,8 @@ _TICK_SECONDS = 0.002
 _PATIENCE_SECONDS = 10.0
 _CONNECTS_PER_SECOND = 2_000.0
 _BLOCK_BYTES = 262_144
+_ALL_BLOCK_BYTES = 67_108_864
+"""What all lanes together hold of it in memory, about."""
 
 
 class Replayer:
@@ -57,8 +59,9 @@ class Replayer:
         self._prepared = prepared
         self._rounds = rounds
         self._pacings = [pacing.of(lane.messages) for lane in prepared.lanes]
+        block_bytes = min(_BLOCK_BYTES, _ALL_BLOCK_BYTES // len(prepared.lanes))
         self._lanes = [
-            Lane(lane, number, qos=lane.qos, block_bytes=_BLOCK_BYTES)
+            Lane(lane, number, qos=lane.qos, block_bytes=block_bytes)
             for number, lane in enumerate(prepared.lanes)
         ]
         self._dialler = Dialler(

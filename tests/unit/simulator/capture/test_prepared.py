@@ -1,5 +1,10 @@
 """Lanes hold every message once a round, in order, under packet ids that go round."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +89,35 @@ def test_a_block_of_long_messages_has_few(count: int) -> None:
     messages = [Captured(at_us=0, topic="t", text="." * 100_000) for _ in range(count)]
     (lane,) = prepare(messages, connections=1, rounds=1_000).lanes
     assert [lane.block(slot, 1_000).stop - slot for slot in (0, 1, 999)] == [2, 2, 1]
+
+
+@contextmanager
+def few_files() -> Iterator[None]:
+    """Hardly more files may be opened than are open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 16, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_thousand_connections_need_no_files_of_their_own() -> None:
+    # Long enough for many runs of each lane, and of lanes between them.
+    messages = [
+        Captured(at_us=number, topic=f"topic/{number % 3_000}", text=f"{number}." * 500, qos=1)
+        for number in range(30_000)
+    ]
+    with few_files():
+        prepared = prepare(messages, connections=1_000)
+    assert len(prepared.lanes) > 900
+    assert sum(len(lane.messages) for lane in prepared.lanes) == len(messages)
+    for lane in prepared.lanes:
+        own = [messages[number] for number in lane.messages]
+        assert published(lane) == [(m.topic, m.payload) for m in own]
+        again = packets_of(lane.block(0, lane.slots, duplicate=True).data)
+        assert [packet.payload for packet in again] == [m.payload for m in own]
 
 
 def test_there_has_to_be_a_message() -> None:
