@@ -7,6 +7,7 @@ configuration as it is. What was read is never shown: faults and warnings name t
 
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from penstock.settings.document import Node, Scalar, Table
@@ -36,11 +37,8 @@ class SecretSources:
     def literal(self, text: str) -> Secret:
         """The secret that stands in the configuration as it is."""
         secret, file = Secret(text), self._configuration
-        if file is not None and holds_password(secret) and _everybody_can_read(file):
-            self.warnings.append(
-                f"{file} holds a password and everybody can read it: say where the secret is "
-                f"instead ({FORMS}), or let only the daemon's user read the file"
-            )
+        if file is not None and holds_password(secret):
+            self._warn_if_public(file)
         return secret
 
     def read(self, table: Table) -> Secret:
@@ -55,6 +53,15 @@ class SecretSources:
         if not text:
             raise Unavailable(f"the {kind} {name} is empty")
         return Secret(text)
+
+    def _warn_if_public(self, configuration: Path) -> None:
+        # It was read already; while it is being replaced there is none to warn of.
+        with suppress(OSError):
+            if _everybody_can_read(configuration):
+                self.warnings.append(
+                    f"{configuration} holds a password and everybody can read it: say where the "
+                    f"secret is instead ({FORMS}), or let only the daemon's user read the file"
+                )
 
     def _credential(self, name: str) -> Path:
         directory = self._environ.get("CREDENTIALS_DIRECTORY")

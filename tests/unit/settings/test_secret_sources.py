@@ -8,6 +8,7 @@ from penstock.errors import ConfigError
 from penstock.settings.dump import as_yaml
 from penstock.settings.loader import Loaded, load_with_warnings, parse
 from penstock.settings.secret import Secret, redact_urls
+from penstock.settings.secret_sources import SecretSources
 
 
 def loaded(source: str, **environ: str) -> Loaded:
@@ -113,6 +114,13 @@ def test_a_configuration_that_everybody_can_read_is_a_warning_when_a_password_st
         f"{file} holds a password and everybody can read it"
     ] * warned
     assert "s3cret" not in "".join(warnings)
+
+
+def test_a_configuration_that_is_replaced_after_it_was_read_is_no_error(tmp_path: Path) -> None:
+    sources = SecretSources({}, tmp_path / "replaced.yaml")
+    dsn = "postgresql://joe:s3cret@db/x"
+    assert sources.literal(dsn).reveal() == dsn
+    assert sources.warnings == []
 
 
 def test_a_secret_shows_itself_nowhere(secret_file: Path) -> None:
