@@ -23,7 +23,8 @@ async def until_session_is_own(newcomer: Mqtt) -> None:
     """Return once the broker has given a session of its own to `newcomer`.
 
     That is the daemon's access, with its session expiry, under a client id that nobody ever had.
-    Through aiomqtt the session stays until the same client connects with an expiry of 0. A broker
+    Through aiomqtt the session stays until the same client connects with an expiry of 0: whoever
+    gives up before this has returned must not do that, for it may be the daemon's. A broker
     that cannot be reached, or refuses, is told and asked again.
     Errors: `FatalError` when the session is another client's.
     """

@@ -29,6 +29,9 @@ def tap(
     behind; nothing is stored or acknowledged. Output that is not read quickly enough is left out,
     and the end says how much that was. On a busy broker, choose a tenant or a device: the broker
     then sends only theirs.
+
+    Over MQTT 3.1.1 or WebSockets, if ended before it listens, it may leave an empty session
+    penstock-tap-… for as long as the broker keeps those.
     """
     import uvloop
 

@@ -1,8 +1,9 @@
 """Listens beside the daemon and prints what it hears.
 
 What always holds: the session with the broker is seen to be another than the daemon's before
-anything is subscribed to, and ends with the connection; nothing is acknowledged; and the socket is
-read whatever the output does, because a broker keeps what a slow client does not take.
+anything is subscribed to, and from then on ends with the connection; nothing is acknowledged; and
+the socket is read whatever the output does, because a broker keeps what a slow client does not
+take.
 """
 
 import asyncio
