@@ -6,7 +6,6 @@ everything, and until what it acknowledged has arrived or does not come any more
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,6 +14,7 @@ import numpy as np
 from penstock_simulator.climb import climb_of
 from penstock_simulator.disturbing import Disturber
 from penstock_simulator.gauges import Gauges, read_gauges
+from penstock_simulator.interruption import interruptible
 from penstock_simulator.judged import Judged
 from penstock_simulator.knee import Climb
 from penstock_simulator.ledger import Ledger
@@ -80,12 +80,7 @@ class ScenarioRun:
             StackError: the daemon ended by itself.
         """
         stop = asyncio.Event()
-        task = asyncio.current_task()
-        assert task is not None
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _stop_or_cancel, stop, task)
-        with self._view:
+        with interruptible(stop), self._view:
             beside = [
                 asyncio.create_task(self._watch(stop), name="watch"),
                 asyncio.create_task(self._sampler.run(self._publisher.started), name="sample"),
@@ -258,10 +253,3 @@ def _idle(gauges: Gauges) -> bool:
 
 def _totals(gauges: Gauges) -> Sequence[int]:
     return gauges.received, gauges.stored, gauges.dead_lettered
-
-
-def _stop_or_cancel(stop: asyncio.Event, task: "asyncio.Task[object]") -> None:
-    """The first signal ends the run with its account, a second one at once."""
-    if stop.is_set():
-        task.cancel()
-    stop.set()

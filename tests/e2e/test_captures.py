@@ -3,14 +3,16 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import mqtt5
 import msgspec
 import pytest
 import yaml
@@ -215,6 +217,42 @@ def test_a_broker_that_refuses_every_message_is_told(tmp_path: Path) -> None:
         done = simulate("replay", capture, "--url", broker.url, "--rate", "0")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The broker refused 10 messages." in done.stdout
+
+
+def all_of(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.read()
+
+
+@pytest.mark.parametrize("lets_in", [False, True], ids=["connecting", "draining"])
+def test_a_replay_that_waits_in_vain_can_be_interrupted(tmp_path: Path, lets_in: bool) -> None:
+    capture = tmp_path / "c.gz"
+    write(capture, of_every_kind()[:10])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(DEADLINE_SECONDS)
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*SIMULATOR, "replay", capture, "--url", url, "--rate", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            peer, _ = listener.accept()
+            with peer:
+                peer.settimeout(DEADLINE_SECONDS)
+                assert peer.recv(65_536), "no CONNECT"
+                if lets_in:
+                    peer.sendall(mqtt5.ConnAckPacket().write())
+                    assert peer.recv(65_536), "no PUBLISH"
+                    # Two of one kind might be heard as one.
+                    process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGINT)
+                status = process.wait(DEADLINE_SECONDS)
+            assert (status, "interrupted" in all_of(process.stdout)) == (130, True)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 The order is fixed: read the capture and make it ready, publish until all of it is answered or
 Ctrl-C, and, where a database is known, wait until everything has arrived or does not come any more.
+Ctrl-C ends it without an account before anything is published, and once nothing is any more.
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +24,7 @@ from penstock_simulator.capture.reading import CaptureReader
 from penstock_simulator.capture.reconciliation import Reconciliation, reconcile
 from penstock_simulator.capture.replaying import Replayer
 from penstock_simulator.capture.stored import Query, Span, read_stored
+from penstock_simulator.interruption import interruptible
 from penstock_simulator.settling import PATIENCE_SECONDS
 from penstock_simulator.stack import Stack, StackError, running_stack
 
@@ -132,10 +133,12 @@ class _Replay:
         expected = None
         if judgement is not None:
             expected = expect(self._reader.messages(), judgement.settings, time.time_ns() // 1_000)
-        await self._publish()
-        found = None
-        if judgement is not None and expected is not None:
-            found = await self._settled(judgement, expected)
+        found, stop = None, asyncio.Event()
+        with interruptible(stop, begun=lambda: self._replayer.began_us > 0):
+            await self._publish(stop)
+            stop.set()
+            if judgement is not None and expected is not None:
+                found = await self._settled(judgement, expected)
         return account_of(
             self._replayer,
             captured=self._captured,
@@ -144,19 +147,13 @@ class _Replay:
             reconciliation=found,
         )
 
-    async def _publish(self) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+    async def _publish(self, stop: asyncio.Event) -> None:
         telling = asyncio.create_task(self._tell_progress(), name="tell")
         try:
             await self._replayer.run(stop)
         finally:
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
     async def _settled(self, judgement: Judgement, expected: Expected) -> Reconciliation:
         """What was found, once nothing is missing or nothing more has arrived for a while."""
