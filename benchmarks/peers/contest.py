@@ -15,10 +15,9 @@ but for Penstock and the plain script, without whom there is nothing to say.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
 
 from benchmarks.frame import BenchError, Context, Result, median
-from benchmarks.line_rate import BACKLOG, MakeSubject, Measured, measure_fleet, new_fleet, tell
+from benchmarks.line_rate import MakeSubject, Measured, measure_fleet, new_fleet, tell
 from benchmarks.peers.figures import PENSTOCK, Contender, result_of
 from benchmarks.peers.known import PLAIN, known_peers
 from benchmarks.peers.restart import measure_restart
@@ -28,16 +27,9 @@ from penstock import sandbox
 from penstock_simulator.account import Account
 
 MOST_RESTART_RATE = 2_000.0
-PEER_BACKLOG = 5_000
-"""Messages that wait for a peer, which is a quarter of a second of the fastest."""
 
 
 _NEEDED = (PLAIN, PENSTOCK)
-
-
-class _Subject(NamedTuple):
-    make: MakeSubject
-    backlog: int
 
 
 def measure_peers(context: Context) -> Result:
@@ -50,10 +42,10 @@ def measure_peers(context: Context) -> Result:
     known = known_peers()
     for sentence in known.left_out:
         context.console.print(sentence)
-    subjects = {
-        peer.name: _Subject(partial(running_peer, peer), PEER_BACKLOG) for peer in known.peers
+    subjects: dict[str, MakeSubject] = {
+        peer.name: partial(running_peer, peer) for peer in known.peers
     }
-    subjects[PENSTOCK] = _Subject(penstock, BACKLOG)
+    subjects[PENSTOCK] = penstock
     failed: dict[str, str] = {}
     contenders = {}
     with _servers() as (bench, postgres):
@@ -112,7 +104,7 @@ def _servers() -> Iterator[tuple[Bench, sandbox.Postgres]]:
 
 
 def _saturate(
-    context: Context, bench: Bench, subjects: Mapping[str, _Subject], failed: dict[str, str]
+    context: Context, bench: Bench, subjects: Mapping[str, MakeSubject], failed: dict[str, str]
 ) -> Mapping[str, list[Measured]]:
     """The windows of all that did not fail."""
     windows: dict[str, list[Measured]] = {name: [] for name in subjects}
@@ -125,13 +117,12 @@ def _saturate(
     return {name: taken for name, taken in windows.items() if name not in failed}
 
 
-def _window(context: Context, bench: Bench, name: str, subject: _Subject) -> Measured:
+def _window(context: Context, bench: Bench, name: str, make_subject: MakeSubject) -> Measured:
     measured = measure_fleet(
         bench,
-        subject.make,
+        make_subject,
         new_fleet(1, 0),
         seconds=context.seconds,
-        backlog=subject.backlog,
         trusted=name == PENSTOCK,
     )
     assert measured.account is not None, "every subject stores"
@@ -144,11 +135,11 @@ def _restarted(
     bench: Bench,
     postgres: sandbox.Postgres,
     name: str,
-    subject: _Subject,
+    make_subject: MakeSubject,
     windows: Sequence[Measured],
 ) -> Contender:
     rate = restart_rate(median(windows, lambda window: window.messages_per_second))
-    account = measure_restart(bench, postgres, subject.make, rate=rate)
+    account = measure_restart(bench, postgres, make_subject, rate=rate)
     check_unaltered(name, account)
     _tell_restart(context, name, rate, account)
     return Contender(windows, rate, account)
