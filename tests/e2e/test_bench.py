@@ -49,7 +49,7 @@ def test_penstocks_rate_is_of_committed_messages(bench: Bench, qos: int) -> None
 
 @pytest.mark.parametrize("subject", [null_sink, aiomqtt_311_loop])
 def test_sinks_are_measured(bench: Bench, subject: MakeSubject) -> None:
-    measured = measure(bench, subject, qos=1, seconds=1)
+    measured = measure(bench, subject, qos=1, seconds=3)
     assert measured.messages_per_second > 0
     assert measured.cpu_us_per_message > 0
     assert measured.account is None
@@ -74,7 +74,7 @@ async def test_messages_are_counted_from_outside(bench: Bench) -> None:
 
 def test_readings_of_many_in_a_message_are_committed_and_reconciled(bench: Bench) -> None:
     case = CASES[-1]
-    measured = measure_fleet(bench, case.subject, case.fleet(), seconds=1, backlog=500)
+    measured = measure_fleet(bench, case.subject, case.fleet(), seconds=3, backlog=500)
     assert measured.account is not None
     assert measured.account.holds
     assert measured.account.stored_readings == 100 * measured.account.published
@@ -82,7 +82,7 @@ def test_readings_of_many_in_a_message_are_committed_and_reconciled(bench: Bench
 
 
 def test_instances_share_the_messages_and_store_each_once(bench: Bench) -> None:
-    shared = measure_instances(bench, 2, seconds=1)
+    shared = measure_instances(bench, 2, seconds=3)
     account = shared.measured.account
     assert account is not None
     assert account.holds
@@ -105,7 +105,7 @@ def test_ours_and_raw_store_the_same_rows(tmp_path: Path, server_dsn: str) -> No
 
 def test_a_scale_of_everything_is_measured_and_reconciled(bench: Bench) -> None:
     scale = Scale(devices=60, tenants=3, routes=4, days=3, spread=True)
-    cost = measure_scale(bench, scale, seconds=6, rate=500)
+    cost = measure_scale(bench, scale, seconds=3)
     assert cost.messages_per_second > 0
     assert cost.daemon_us > 0
     assert cost.first_seconds > 0
