@@ -53,9 +53,10 @@ def recording(url: str, prefix: str, path: Path) -> Iterator[subprocess.Popen[st
         try:
             # The header is written when the broker has let it in, which is before it subscribes;
             # so something is published until it comes.
-            number = 0
+            number, deadline = 0, time.monotonic() + DEADLINE_SECONDS
             while not messages_in(path):
                 assert process.poll() is None
+                assert time.monotonic() < deadline, "nothing was recorded"
                 asyncio.run(publish(url, [(f"{prefix}/first", str(number).encode())]))
                 number += 1
             yield process
