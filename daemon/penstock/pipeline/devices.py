@@ -62,7 +62,7 @@ class Device:
         fault = check_name(metric, self._name_characters)
         if fault is not None:
             raise Rejected(Reason.BAD_NAME, f"metric name {metric[:200]!r}: {fault}")
-        # One string for all devices: looking a metric up compares with it, so it had better be near.
+        # One string for all devices: looking a metric up compares with it, so it is to be near.
         metric = sys.intern(metric)
         key = SeriesKey(self.tenant, self.device, metric)
         number = self.series[metric] = self._index.add(key, unit)
