@@ -38,8 +38,12 @@ MOST_RATIO = 1.2
 
 _HOW = (
     "The database's cost rises with the readings that a series has had today, because a batch then"
-    " meets more leaves of the index; in so short a window these are few where devices are many, and"
-    " so it is lower there than after a day."
+    " meets more leaves of the index; in so short a window these are few where devices are many,"
+    " and so it is lower there than after a day."
+)
+_WHY = (
+    "With the number of devices a message becomes dearer because what is known of its device is no"
+    " longer in the processor's caches; [the profile](profile.md#growth) says where."
 )
 
 
@@ -119,7 +123,7 @@ def result_of(windows: Windows, paths: Paths) -> Result:
         goals=[_goal(axis, figures) for axis in AXES],
         charts=[_chart(axis, figures) for axis in AXES],
         voids=void_windows({scale.name: taken for scale, taken in windows.items()}),
-        notes=[_HOW, _first_sight(windows[LARGEST]), _spread(figures[SPREAD])],
+        notes=[_WHY, _HOW, _first_sight(windows[LARGEST]), _spread(figures[SPREAD])],
     )
 
 

@@ -8,6 +8,7 @@ daemon that shares its core: else ten devices would have all that they need in t
 
 import asyncio
 import time
+from itertools import cycle, islice
 from statistics import median
 from typing import NamedTuple
 
@@ -55,10 +56,11 @@ class PathFeed:
             for first in range(0, turns, _PIECE_MESSAGES)
             for lane in lanes
         ]
+        self._round = cycle(self._pieces)
         asyncio.run(self._feed(len(self._pieces)))
 
     def window(self, pieces: int = _LEAST_MESSAGES // _PIECE_MESSAGES) -> PathCost:
-        """Feed so many pieces.
+        """Feed so many pieces, from where the last window ended.
 
         Raises:
             BenchError: not every reading came out.
@@ -71,7 +73,7 @@ class PathFeed:
         """The seconds of each piece."""
         path, seconds = self._path, []
         path.start_counting()
-        for number, piece in enumerate(self._pieces[:pieces], start=1):
+        for number, piece in enumerate(islice(self._round, pieces), start=1):
             _ELSE.sum()
             started = time.perf_counter()
             path.receive(piece)

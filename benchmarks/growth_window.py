@@ -15,7 +15,7 @@ import asyncpg
 
 from benchmarks.frame import BenchError
 from benchmarks.growth_scale import Scale, fill_chunks, routes_of
-from benchmarks.line_rate import BACKLOG, METRICS, commits_between, packet_of
+from benchmarks.line_rate import BACKLOG, METRICS, commits_between, packet_of, wait_for_first
 from benchmarks.load import LoadSpec, publishing
 from benchmarks.noise import Listener, Noise, why_void
 from benchmarks.processes import cpu_seconds, most_resident_bytes, parent_of
@@ -116,17 +116,19 @@ class _Run:
         self._fleet = fleet
         self._database_id = asyncio.run(_postmaster(bench.server_dsn))
         self._ledger = bench.folder / "ledger"
+        self._gauge = read_gauge(daemon.process_id, packet_of(fleet).packet_bytes)
         self._spec = LoadSpec(
             url=bench.mqtt_url,
             fleet=fleet,
             rate=0,
-            gauge=read_gauge(daemon.process_id, packet_of(fleet).packet_bytes),
+            gauge=self._gauge,
             backlog=BACKLOG,
             ledger=str(self._ledger),
         )
 
     def measure(self, seconds: float) -> Cost:
         with publishing(self._spec) as load_process:
+            wait_for_first(self._gauge, load_process)
             begun = self._sample(load_process.pid)
             self._wait_until_known()
             known = self._sample(load_process.pid)

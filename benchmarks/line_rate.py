@@ -215,7 +215,7 @@ class _Window(NamedTuple):
 def _run(bench: Bench, spec: LoadSpec, subject: Subject, seconds: float) -> _Window:
     """Put the subject under load, and measure in the midst of it."""
     with publishing(spec) as generator:
-        _wait_for_first(subject.gauge, generator)
+        wait_for_first(subject.gauge, generator)
         time.sleep(_WARM_UP_SECONDS)
         listener = Listener()
         before = _sample(bench, subject, generator.pid)
@@ -258,7 +258,12 @@ def _sample(bench: Bench, subject: Subject, generator_id: int) -> _Sample:
     )
 
 
-def _wait_for_first(gauge: Gauge, load_process: subprocess.Popen[bytes]) -> None:
+def wait_for_first(gauge: Gauge, load_process: subprocess.Popen[bytes]) -> None:
+    """Wait until the subject has taken a message.
+
+    Raises:
+        BenchError: none came.
+    """
     deadline = time.monotonic() + _FIRST_SECONDS
     while gauge.messages() <= 0:
         if time.monotonic() > deadline or load_process.poll() is not None:
