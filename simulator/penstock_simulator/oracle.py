@@ -9,6 +9,7 @@ of every reading can be read afterwards.
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import numpy as np
@@ -63,15 +64,8 @@ async def examine(dsn: str, ledger: Ledger) -> Judge:
     Raises:
         OracleError: the database could not be reached or read.
     """
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
-        try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await _examine(connection, ledger)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise OracleError(f"the database could not be read: {error}") from error
+    async with snapshot(dsn) as connection:
+        return await _examine(connection, ledger)
 
 
 async def verify(dsn: str, ledger: Ledger) -> Account:
@@ -81,6 +75,24 @@ async def verify(dsn: str, ledger: Ledger) -> Account:
         OracleError: the database could not be reached or read.
     """
     return (await examine(dsn, ledger)).account()
+
+
+@asynccontextmanager
+async def snapshot(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that sees one moment of a database, and writes nothing.
+
+    Raises:
+        OracleError: the database could not be reached or read.
+    """
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield connection
+        finally:
+            await connection.close()
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise OracleError(f"the database could not be read: {error}") from error
 
 
 async def _examine(connection: asyncpg.Connection, ledger: Ledger) -> Judge:

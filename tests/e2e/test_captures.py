@@ -190,6 +190,7 @@ def test_what_is_replayed_twice_is_stored_once_and_other_values_beside_it(
             assert done.returncode == 0, done.stdout + done.stderr
             found = account_in(report)["reconciliation"]
             assert found["lost"] == 0
+            assert found["letters_found"] == {"malformed": REFUSED}
             # Readings that carry a time are known by it; the others are new each time.
             stored = 200 * 2 + 100 * 2 + UNCONFIRMED
             assert found["stored_before"] == (stored if before else 0)

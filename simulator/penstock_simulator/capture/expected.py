@@ -56,15 +56,17 @@ class Expected(NamedTuple):
     """Of the others, each once."""
 
 
-def expect(messages: Iterable[Captured], settings: Settings, received_us: int) -> Expected:
-    """What a daemon should make of messages that it receives at `received_us`.
+def expect(
+    messages: Iterable[Captured], settings: Settings, received_us: Iterable[int]
+) -> Expected:
+    """What a daemon should make of messages, each of which it receives at the time given for it.
 
     Raises:
         ConfigError: the routes have faults.
     """
-    expectation = _Expectation(settings, received_us)
-    for number, message in enumerate(messages):
-        expectation.add(number, message)
+    expectation = _Expectation(settings)
+    for number, (message, at_us) in enumerate(zip(messages, received_us, strict=False)):
+        expectation.add(number, message, at_us)
     return expectation.finished()
 
 
@@ -92,10 +94,9 @@ class _Columns:
 
 
 class _Expectation:
-    def __init__(self, settings: Settings, received_us: int) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._interpreter = Interpreter(settings)
         self._filters = Router(settings.routes, settings.limits).filters
-        self._received_us = received_us
         self._numbers, self._texts = _Columns(), _Columns()
         self._values = array("d")
         self._text_values: list[str] = []
@@ -104,16 +105,16 @@ class _Expectation:
         self._unrouted = 0
         self._topics: dict[str, bool] = {}
 
-    def add(self, number: int, message: Captured) -> None:
+    def add(self, number: int, message: Captured, received_us: int) -> None:
         if not self._subscribes(message.topic):
             self._unrouted += 1
             return
         try:
-            read = self._interpreter.read(message.topic, message.payload, self._received_us)
+            read = self._interpreter.read(message.topic, message.payload, received_us)
         except Rejected as refusal:
             self._refused.setdefault(refusal.reason, []).append(number)
             return
-        self._take(number, read)
+        self._take(number, read, received_us)
 
     def _subscribes(self, topic: str) -> bool:
         """Whether the daemon receives messages of a topic."""
@@ -124,9 +125,9 @@ class _Expectation:
             found = self._topics[topic] = found and not topic.startswith("$")
         return found
 
-    def _take(self, number: int, read: Interpretation) -> None:
+    def _take(self, number: int, read: Interpretation, received_us: int) -> None:
         # Envelopes without a time are stamped with the time of receipt and those just after it.
-        stamps = range(self._received_us, self._received_us + len(read.groups))
+        stamps = range(received_us, received_us + len(read.groups))
         for reading in read.readings():
             series = read.device.series[reading.metric]
             if reading.ts_us in stamps:

@@ -7,6 +7,7 @@ Ctrl-C ends it without an account before anything is published, and once nothing
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from penstock_simulator.capture.prepared import Prepared, prepare
 from penstock_simulator.capture.reading import CaptureReader
 from penstock_simulator.capture.reconciliation import Reconciliation, reconcile
 from penstock_simulator.capture.replaying import Replayer
-from penstock_simulator.capture.stored import Query, Span, read_stored
+from penstock_simulator.capture.stored import Query, Span, read_letters, read_stored
 from penstock_simulator.interruption import interruptible
 from penstock_simulator.settling import PATIENCE_SECONDS
 from penstock_simulator.stack import Stack, StackError, running_stack
@@ -121,9 +122,12 @@ class _Replay:
         self._plan = plan
         self._reader = reader
         self._captured = len(prepared.at_us)
+        self._pacing = plan.pacing(prepared)
         self._replayer = Replayer(
-            access.url, prepared, plan.pacing(prepared), rounds=plan.rounds, trust=access.trust()
+            access.url, prepared, self._pacing, rounds=plan.rounds, trust=access.trust()
         )
+        self._since_us = 0
+        self._letters_before: dict[str, int] = {}
         self._tell = tell
 
     def run(self, judgement: Judgement | None) -> ReplayAccount:
@@ -132,7 +136,7 @@ class _Replay:
     async def _run(self, judgement: Judgement | None) -> ReplayAccount:
         expected = None
         if judgement is not None:
-            expected = expect(self._reader.messages(), judgement.settings, time.time_ns() // 1_000)
+            expected = await self._expected(judgement)
         found, stop = None, asyncio.Event()
         with interruptible(stop, begun=lambda: self._replayer.began_us > 0):
             await self._publish(stop)
@@ -146,6 +150,15 @@ class _Replay:
             rounds=self._plan.rounds,
             reconciliation=found,
         )
+
+    async def _expected(self, judgement: Judgement) -> Expected:
+        """What should become of each message when it is due; what is there already is noted."""
+        now_us = time.time_ns() // 1_000
+        due_us = (now_us + int(offset_us) for offset_us in self._pacing.offsets_us)
+        expected = expect(self._reader.messages(), judgement.settings, due_us)
+        self._since_us = now_us - _SKEW_US
+        self._letters_before = await read_letters(judgement.dsn, expected.topics, self._since_us)
+        return expected
 
     async def _publish(self, stop: asyncio.Event) -> None:
         telling = asyncio.create_task(self._tell_progress(), name="tell")
@@ -176,12 +189,14 @@ class _Replay:
         query = Query(
             expected.series,
             readings=_ALWAYS if own else _span(expected),
-            stamps=Span(self._replayer.began_us - _SKEW_US, time.time_ns() // 1_000 + _SKEW_US),
+            stamps=Span(self._since_us, time.time_ns() // 1_000 + _SKEW_US),
             topics=expected.topics,
             everything=own,
         )
         stored = await read_stored(judgement.dsn, query)
+        letters = Counter(stored.letters) - Counter(self._letters_before)
         deliveries = deliveries_of(self._replayer, self._captured)
+        stored = stored._replace(letters=dict(letters))
         return reconcile(expected, deliveries, stored, own_database=own)
 
     async def _tell_progress(self) -> None:

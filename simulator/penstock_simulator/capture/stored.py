@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from penstock.model import SeriesKey
 from penstock_simulator.copy_rows import RowParser
 from penstock_simulator.fleet import Numbers
-from penstock_simulator.oracle import OracleError, commit_times
+from penstock_simulator.oracle import commit_times, snapshot
 from penstock_simulator.rows import Rows
 
-_CONNECT_SECONDS = 10.0
 _TEXTS_AT_ONCE = 10_000
 
 _SERIES = """
@@ -110,15 +109,18 @@ async def read_stored(dsn: str, query: Query) -> Stored:
     Raises:
         OracleError: the database could not be reached or read.
     """
-    try:
-        connection = await asyncpg.connect(dsn, timeout=_CONNECT_SECONDS)
-        try:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await _read(connection, query)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise OracleError(f"the database could not be read: {error}") from error
+    async with snapshot(dsn) as connection:
+        return await _read(connection, query)
+
+
+async def read_letters(dsn: str, topics: Sequence[str], since_us: int) -> dict[str, int]:
+    """The dead letters of topics by reason, received since a time in µs since the epoch.
+
+    Raises:
+        OracleError: the database could not be reached or read.
+    """
+    async with snapshot(dsn) as connection:
+        return await _letters(connection, topics, since_us)
 
 
 async def _read(connection: asyncpg.Connection, query: Query) -> Stored:
@@ -129,13 +131,19 @@ async def _read(connection: asyncpg.Connection, query: Query) -> Stored:
         found: Numbers = numbers[np.searchsorted(ids, series_ids)]
         return found
 
-    letters = await connection.fetch(_LETTERS, query.stamps.first_us, list(query.topics))
+    letters = await _letters(connection, query.topics, query.stamps.first_us)
     numeric = await _numbers(connection, within, named)
     texts = await _texts(connection, within, named)
     transactions = np.unique(np.concatenate([numeric.transaction, texts.transaction]))
     committed_us = await commit_times(connection, transactions)
     commits = None if committed_us is None else Commits(transactions, committed_us)
-    return Stored(numeric, texts, dict(map(tuple, letters)), commits)
+    return Stored(numeric, texts, letters, commits)
+
+
+async def _letters(
+    connection: asyncpg.Connection, topics: Sequence[str], since_us: int
+) -> dict[str, int]:
+    return dict(map(tuple, await connection.fetch(_LETTERS, since_us, list(topics))))
 
 
 async def _series(connection: asyncpg.Connection, query: Query) -> tuple[Numbers, Numbers]:

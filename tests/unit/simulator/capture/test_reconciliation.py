@@ -1,6 +1,7 @@
 """What is missing, altered, doubled or strange is counted as that, and nothing else is."""
 
 from collections.abc import Sequence
+from itertools import repeat
 
 import msgspec
 import numpy as np
@@ -82,7 +83,7 @@ LETTERS = {"malformed": 1, "payload_too_large": 1}
 
 
 def expected() -> Expected:
-    return expect(CAPTURE, SETTINGS, NOW_US)
+    return expect(CAPTURE, SETTINGS, repeat(NOW_US))
 
 
 def judge(
@@ -120,6 +121,17 @@ def test_what_a_capture_should_become_is_what_the_daemon_would_make_of_it() -> N
     assert found.unrouted == 1
 
 
+def test_a_reading_is_judged_by_when_its_message_is_due() -> None:
+    ahead = -SETTINGS.routes[0].time.future_seconds - 30
+    found = expect(
+        [envelope(ahead, early=1), envelope(ahead, late=1)],
+        SETTINGS,
+        [NOW_US, NOW_US + 60_000_000],
+    )
+    assert list(found.refused.values()) == [[0]]
+    assert found.numbers.message.tolist() == [1]
+
+
 def test_all_is_well_when_everything_is_there() -> None:
     account = judge()
     assert account.holds
@@ -152,7 +164,7 @@ def test_another_value_or_quality_is_corrupt() -> None:
 
 def test_a_value_whose_time_was_taken_is_found_soon_after() -> None:
     two = [envelope(1, temperature=21.5), envelope(1, temperature=22.5)]
-    found = expect(two, SETTINGS, NOW_US)
+    found = expect(two, SETTINGS, repeat(NOW_US))
     published = deliveries(sent=[1, 1], acknowledged=[1, 1])
     for shift, faults in ((600e-6, {}), (-600e-6, {"lost": 1, "invented": 1})):
         at = 1 - shift
