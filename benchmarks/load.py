@@ -22,7 +22,7 @@ import msgspec
 import uvloop
 
 from benchmarks.frame import BenchError
-from benchmarks.processes import end
+from benchmarks.processes import end, start
 from benchmarks.progress import Gauge
 from penstock_simulator.fleet import Fleet
 from penstock_simulator.ledger import save
@@ -50,9 +50,7 @@ def publishing(spec: LoadSpec) -> Iterator[subprocess.Popen[bytes]]:
     Raises:
         BenchError: the generator failed.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load", msgspec.json.encode(spec).decode()]
-    )
+    process = start([sys.executable, "-m", "benchmarks.load", msgspec.json.encode(spec).decode()])
     try:
         yield process
     finally:

@@ -29,14 +29,17 @@ async def until_session_is_own(newcomer: Mqtt) -> None:
     Errors: `FatalError` when the session is another client's.
     """
     backoff = Backoff(newcomer.reconnect_min_seconds, newcomer.reconnect_max_seconds, random)
-    while (refusal := await _refusal(newcomer)) is not None:
+    while (refusal := await session_refusal(newcomer)) is not None:
         delay_seconds = backoff.next_seconds()
         remark(f"{refusal}; trying again in {delay_seconds:.1f} s")
         await asyncio.sleep(delay_seconds)
 
 
-async def _refusal(newcomer: Mqtt) -> str | None:
-    """Why the broker gives no session; `None` when it has given one."""
+async def session_refusal(newcomer: Mqtt) -> str | None:
+    """Why the broker gives no session; `None` when it has given one of its own.
+
+    Errors: as for `until_session_is_own`.
+    """
     endpoint = parse_url(newcomer.url)
     if newcomer.protocol == "3.1.1" or endpoint.websocket_path is not None:
         found = await finds_a_session(newcomer, endpoint, newcomer.connect_timeout_seconds)

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import msgspec
 
+from penstock.cli.own_session import session_refusal
 from penstock.clock import SystemClock
+from penstock.errors import FatalError
 from penstock.model import Message
 from penstock.mqtt import make_source
 from penstock.settings.tree import Mqtt
@@ -137,7 +139,7 @@ class Recorder:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._end.set)
-        source = asyncio.create_task(self._source.run(), name="source")
+        source = asyncio.create_task(self._run_source(), name="source")
         beside = [
             asyncio.create_task(self._until_the_end(), name="end"),
             asyncio.create_task(self._tell(tell), name="tell"),
@@ -148,8 +150,9 @@ class Recorder:
                 task.result()
             self._end.set()
             self._flush()
-            await self._source.stop()
-            await source
+            if self._began_ns is not None:
+                await self._source.stop()
+                await source
             if self._failure is not None:
                 raise self._failure
         finally:
@@ -158,6 +161,16 @@ class Recorder:
             await asyncio.gather(source, *beside, return_exceptions=True)
             self._close()
         return self._recorded()
+
+    async def _run_source(self) -> None:
+        """Connect, unless the broker would give us somebody's session, which we would end."""
+        try:
+            refusal = await session_refusal(self._session)
+        except FatalError as error:
+            raise RecordError(str(error)) from error
+        if refusal is not None:
+            raise RecordError(refusal)
+        await self._source.run()
 
     def _flush(self) -> None:
         """Have everything in the file, then acknowledge it."""

@@ -14,6 +14,7 @@ from penstock_simulator.capture.access import Access, recording_session
 from penstock_simulator.capture.recording import Recorded, Recorder, RecordError
 from tests.support.mqtt_client import has_session, mqtt_client
 from tests.support.polling import until
+from tests.support.renaming_broker import renaming_broker
 from tests.support.tcp_proxy import TcpProxy
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
@@ -135,3 +136,20 @@ async def test_one_that_is_ended_before_the_broker_answers_says_so(tmp_path: Pat
     finally:
         server.close()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+async def test_a_session_of_somebody_elses_is_left_to_him(
+    scratch: Path, topic_prefix: str, tmp_path: Path, protocol: str
+) -> None:
+    with renaming_broker(scratch / topic_prefix, {"penstock": "word"}) as broker:
+        url = broker.url.replace("//", "//penstock:word@")
+        theirs = Recording(session_with(url, protocol=protocol), "#", tmp_path / "theirs")
+        await theirs.subscribed()
+        ours = Recording(session_with(url, protocol=protocol), "#", tmp_path / "ours")
+        with pytest.raises(RecordError, match="use_username_as_clientid"):
+            await ours.task
+        source = theirs.recorder._source
+        await until(lambda: source.traffic.connections_accepted == 2, "connected again")
+        assert (await theirs.ended()).sessions_lost == 0
+    assert not (tmp_path / "ours").exists()
