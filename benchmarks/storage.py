@@ -38,6 +38,12 @@ WRITERS = (1, 2, 4)
 ROWS_PER_SECOND = 100_000
 """Rows of a window for each second that it should last at least."""
 
+_WHY = (
+    "Small batches cost Python time for each, most of it in the driver and the event loop, and all"
+    " writers share a thread, where `psql` is a process a writer and its bytes are made beforehand;"
+    " [the profile](profile.md#storage) says what was tried."
+)
+
 
 class Case(NamedTuple):
     """How rows are stored."""
@@ -211,6 +217,7 @@ def result_of(pairs: Pairs) -> Result:
             }
             for case, each in figures.items()
         },
+        notes=[_WHY],
         tables=[
             Table(
                 title="Storage: committed rows against `psql \\copy`",
