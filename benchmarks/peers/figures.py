@@ -23,7 +23,7 @@ LEAST_RATIO = 10.0
 
 _NOTE = (
     "Readings acknowledged are those of messages that the broker acknowledged to their publishers."
-    " docs/peers.md says how each peer is configured, and why."
+    " [Peers](peers.md) says how each peer is configured, and why."
 )
 
 

@@ -27,7 +27,7 @@ from penstock_simulator.demo import demonstrate
 from penstock_simulator.fetching import fetched
 from penstock_simulator.fleet import TELEMETRY, Fleet, step_for
 from penstock_simulator.ledger import save
-from penstock_simulator.publisher import Publisher
+from penstock_simulator.publisher import Publisher, see_that_some_were_taken
 from penstock_simulator.report.files import Files
 from penstock_simulator.report.machine import command_line
 from penstock_simulator.running import Elsewhere
@@ -158,6 +158,9 @@ def run(
             if ledger is not None:
                 save(undertaking.publisher.ledger, ledger)
         Files(record, page).write(lambda: undertaking.record(_command(), judge))
+        see_that_some_were_taken(
+            undertaking.publisher.ledger.acknowledged, undertaking.publisher.refused
+        )
     if judge is not None:
         account = judge.account()
         print_account(Console(), account)

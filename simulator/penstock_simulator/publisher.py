@@ -15,6 +15,7 @@ from contextlib import suppress
 import numpy as np
 
 from penstock_simulator.agenda import NO_LIMIT, Agenda
+from penstock_simulator.connection import PublishError
 from penstock_simulator.descriptors import allow_connections
 from penstock_simulator.dialling import Dialler
 from penstock_simulator.effort import Effort
@@ -37,6 +38,18 @@ _AHEAD_TICKS = 5
 
 Allowance = Callable[[], int]
 """How many messages may have been published by now, in all lanes together."""
+
+
+def see_that_some_were_taken(acknowledged: int, refused: int) -> None:
+    """See that the broker did not refuse every message.
+
+    Raises:
+        PublishError: it did.
+    """
+    if refused and not acknowledged:
+        raise PublishError(
+            f"the broker refused all {refused:,} messages: may this user publish to their topics?"
+        )
 
 
 class Publisher:

@@ -65,6 +65,7 @@ def play(
     climb = run.climb(judged)
     if climb is not None:
         print_climb(console, climb)
+    run.see_that_some_were_taken()
     return None if judged is None else judged.account
 
 

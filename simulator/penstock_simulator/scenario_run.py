@@ -19,6 +19,7 @@ from penstock_simulator.judged import Judged
 from penstock_simulator.knee import Climb
 from penstock_simulator.ledger import Ledger
 from penstock_simulator.pace import Ramp
+from penstock_simulator.publisher import see_that_some_were_taken
 from penstock_simulator.report.assembly import Part, Told, record_of
 from penstock_simulator.report.record import Event, Record
 from penstock_simulator.sampling import Sampler
@@ -70,6 +71,15 @@ class ScenarioRun:
             f" {self._publisher.waiting:,} unanswered, {self._publisher.refused:,} refused,"
             f" {self._publisher.reconnects:,} reconnects"
         )
+
+    def see_that_some_were_taken(self) -> None:
+        """See that the broker did not refuse every message.
+
+        Raises:
+            PublishError: it did.
+        """
+        acknowledged = sum(ledger.acknowledged for ledger in self.ledgers.values())
+        see_that_some_were_taken(acknowledged, self._publisher.refused)
 
     async def run(self) -> Judged | None:
         """Publish, and judge where a database is known.

@@ -62,4 +62,4 @@ def _facts(account: Account) -> list[tuple[str, str]]:
 
 
 def _milliseconds(value: float | None) -> str:
-    return "the database keeps no commit times" if value is None else f"{value:,.1f} ms"
+    return "unknown without track_commit_timestamp" if value is None else f"{value:,.1f} ms"

@@ -217,8 +217,11 @@ def test_a_broker_that_refuses_every_message_is_told(tmp_path: Path) -> None:
     rules.chmod(0o600)
     with sandbox.Broker(tmp_path / "broker", lines=[f"acl_file {rules}"]) as broker:
         done = simulate("replay", capture, "--url", broker.url, "--rate", "0")
+        fresh = simulate("run", "--url", broker.url, "--rate", "100", "--duration", "1")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "The broker refused 10 messages." in done.stdout
+    assert fresh.returncode == 3, fresh.stdout + fresh.stderr
+    assert "the broker refused all" in fresh.stderr
 
 
 def all_of(stream: IO[str] | None) -> str:

@@ -39,7 +39,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
     stored_readings: int
     """Of all messages that were sent."""
     stored_before: int
-    """Of these, committed before they were due; 0 where the database keeps no commit times."""
+    """Of these, those that carry a time and were there before anything was published."""
     committed_ms: Percentiles
     """From when a reading's message was due, for the first time, to its commit; of the others."""
     unconfirmed_readings: int
@@ -87,6 +87,11 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         return self.unconfirmed_readings > 0 and not self.arrived
 
     @property
+    def nothing_new(self) -> bool:
+        """Whether all that is stored was there before, so that this replay shows nothing."""
+        return 0 < self.stored_readings <= self.stored_before
+
+    @property
     def confirmed(self) -> bool:
         """Whether anything was acknowledged that has to be there."""
         return self.expected_readings > 0 or bool(self.letters_expected)
@@ -103,8 +108,21 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
         return stored_all and not self.lost and not self.letters_missing
 
 
+def count_stored(expected: Expected, captured: int, stored: Stored) -> int:
+    """How many readings of a capture are there that carry a time, whoever published them."""
+    once = np.ones(captured, dtype=np.int64)
+    all_sent = Deliveries(sent=once, acknowledged=0 * once, due_us=np.full(captured, NEVER))
+    numbers = _compare(expected.numbers, all_sent, stored.numbers, None)
+    return numbers.stored + _compare(expected.texts, all_sent, stored.texts, None).stored
+
+
 def reconcile(
-    expected: Expected, deliveries: Deliveries, stored: Stored, *, own_database: bool
+    expected: Expected,
+    deliveries: Deliveries,
+    stored: Stored,
+    *,
+    own_database: bool,
+    stored_before: int = 0,
 ) -> Reconciliation:
     """Compare; `own_database` says that nothing but the replay wrote to it."""
     tables = [
@@ -123,7 +141,7 @@ def reconcile(
     return Reconciliation(
         expected_readings=sum(table.expected for table in tables) + stamped.expected,
         stored_readings=sum(table.stored for table in tables) + stamped.stored,
-        stored_before=int((waits_us < 0).sum()),
+        stored_before=stored_before,
         committed_ms=Percentiles.of(waits_us[waits_us >= 0]),
         unconfirmed_readings=sum(table.unconfirmed for table in tables) + stamped.unconfirmed,
         unconfirmed_stored=sum(table.unconfirmed_stored for table in tables)

@@ -22,9 +22,9 @@ from penstock_simulator.capture.likeness import MOST_SHIFTED_US
 from penstock_simulator.capture.pacing import Pacing, at_once, at_rate, at_speed
 from penstock_simulator.capture.prepared import Prepared, prepare
 from penstock_simulator.capture.reading import CaptureReader
-from penstock_simulator.capture.reconciliation import Reconciliation, reconcile
+from penstock_simulator.capture.reconciliation import Reconciliation, count_stored, reconcile
 from penstock_simulator.capture.replaying import Replayer
-from penstock_simulator.capture.stored import Query, Span, read_letters, read_stored
+from penstock_simulator.capture.stored import Query, Span, read_stored
 from penstock_simulator.interruption import interruptible
 from penstock_simulator.settling import PATIENCE_SECONDS
 from penstock_simulator.stack import Stack, StackError, running_stack
@@ -128,6 +128,7 @@ class _Replay:
         )
         self._since_us = 0
         self._letters_before: dict[str, int] = {}
+        self._stored_before = 0
         self._tell = tell
 
     def run(self, judgement: Judgement | None) -> ReplayAccount:
@@ -157,7 +158,10 @@ class _Replay:
         due_us = (now_us + int(offset_us) for offset_us in self._pacing.offsets_us)
         expected = expect(self._reader.messages(), judgement.settings, due_us)
         self._since_us = now_us - _SKEW_US
-        self._letters_before = await read_letters(judgement.dsn, expected.topics, self._since_us)
+        if judgement.stack is None:
+            before = await read_stored(judgement.dsn, self._query(expected, everything=False))
+            self._letters_before = before.letters
+            self._stored_before = count_stored(expected, self._captured, before)
         return expected
 
     async def _publish(self, stop: asyncio.Event) -> None:
@@ -186,18 +190,26 @@ class _Replay:
 
     async def _reconciled(self, judgement: Judgement, expected: Expected) -> Reconciliation:
         own = judgement.stack is not None
-        query = Query(
-            expected.series,
-            readings=_ALWAYS if own else _span(expected),
-            stamps=Span(self._since_us, time.time_ns() // 1_000 + _SKEW_US),
-            topics=expected.topics,
-            everything=own,
-        )
-        stored = await read_stored(judgement.dsn, query)
+        stored = await read_stored(judgement.dsn, self._query(expected, everything=own))
         letters = Counter(stored.letters) - Counter(self._letters_before)
         deliveries = deliveries_of(self._replayer, self._captured)
         stored = stored._replace(letters=dict(letters))
-        return reconcile(expected, deliveries, stored, own_database=own)
+        return reconcile(
+            expected,
+            deliveries,
+            stored,
+            own_database=own,
+            stored_before=self._stored_before,
+        )
+
+    def _query(self, expected: Expected, *, everything: bool) -> Query:
+        return Query(
+            expected.series,
+            readings=_ALWAYS if everything else _span(expected),
+            stamps=Span(self._since_us, time.time_ns() // 1_000 + _SKEW_US),
+            topics=expected.topics,
+            everything=everything,
+        )
 
     async def _tell_progress(self) -> None:
         before = 0

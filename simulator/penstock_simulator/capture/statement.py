@@ -44,6 +44,8 @@ def verdict(account: ReplayAccount) -> Iterable[str]:
         yield f"[bold red]It does not add up: {faults}."
     elif not (found.confirmed or found.unconfirmed_readings):
         yield "[bold yellow]Nothing was to be stored of it, so this shows nothing."
+    elif found.nothing_new:
+        yield "[bold yellow]All of it was in the database before, so this shows nothing."
     elif not found.confirmed:
         colour = "red" if found.vain else "yellow"
         yield (f"[bold {colour}]{some} stored; nothing was acknowledged, so a loss would not show.")

@@ -113,16 +113,6 @@ async def read_stored(dsn: str, query: Query) -> Stored:
         return await _read(connection, query)
 
 
-async def read_letters(dsn: str, topics: Sequence[str], since_us: int) -> dict[str, int]:
-    """The dead letters of topics by reason, received since a time in µs since the epoch.
-
-    Raises:
-        OracleError: the database could not be reached or read.
-    """
-    async with snapshot(dsn) as connection:
-        return await _letters(connection, topics, since_us)
-
-
 async def _read(connection: asyncpg.Connection, query: Query) -> Stored:
     ids, numbers = await _series(connection, query)
     within = (ids.tolist(), *query.readings, *query.stamps)

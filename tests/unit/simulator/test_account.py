@@ -55,7 +55,7 @@ def test_what_is_allowed_after_a_crash_is_told_but_is_no_fault() -> None:
 
 def test_an_unknown_latency_is_said_in_words() -> None:
     account = msgspec.structs.replace(GOOD, latency_ms=Latency(None, None))
-    assert "the database keeps no commit times" in printed(account)
+    assert "unknown without track_commit_timestamp" in printed(account)
     assert account.report()["latency_ms"] == {"p50": None, "p99": None}
 
 

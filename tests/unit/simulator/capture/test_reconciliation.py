@@ -13,6 +13,7 @@ from penstock_simulator.capture.reconciliation import (
     NEVER,
     Deliveries,
     Reconciliation,
+    count_stored,
     reconcile,
 )
 from penstock_simulator.capture.stored import Commits, Stored, StoredRows
@@ -227,8 +228,15 @@ def test_what_was_not_sent_is_not_expected() -> None:
     assert judge(published=published).faults == {"invented": 1}
 
 
-def test_what_was_there_before_is_told() -> None:
-    account = judge(committed_us=NOW_US - 1)
-    assert account.holds
-    assert account.stored_before == 5
-    assert account.committed_ms.count == 0
+def test_what_was_there_before_is_counted_whoever_published_it() -> None:
+    stored = Stored(rows(*NUMBERS), rows(*TEXTS, kind=object), {}, None)
+    assert count_stored(expected(), len(CAPTURE), stored) == 5
+    assert judge(committed_us=NOW_US - 1).committed_ms.count == 0
+
+
+def test_what_was_all_there_before_shows_nothing() -> None:
+    found = judge()
+    there = found.stored_readings
+    assert msgspec.structs.replace(found, stored_before=there).nothing_new
+    assert not msgspec.structs.replace(found, stored_before=there - 1).nothing_new
+    assert not found.nothing_new

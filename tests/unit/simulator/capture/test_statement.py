@@ -56,6 +56,12 @@ def test_what_was_acknowledged_and_stored_is_accounted_for() -> None:
     assert said(whole) == "[bold green]Every reading is accounted for."
 
 
+def test_where_all_was_there_before_nothing_is_shown() -> None:
+    same = account(expected_readings=10, stored_readings=10, stored_before=10)
+    assert same.holds
+    assert said(same) == "[bold yellow]All of it was in the database before, so this shows nothing."
+
+
 def test_all_of_qos_0_and_an_empty_database_does_not_hold() -> None:
     vain = account(unconfirmed_readings=10)
     assert not vain.holds
