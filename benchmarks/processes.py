@@ -1,6 +1,8 @@
-"""What the kernel says of a process: processor time, memory, and bytes moved (proc(5))."""
+"""What a benchmark asks of a process, and how it starts and ends one.
 
-import os
+Processor time and memory are the simulator's to read; here are the bytes that it moved (proc(5)).
+"""
+
 import signal
 import subprocess
 import time
@@ -11,16 +13,20 @@ from typing import NamedTuple
 
 from benchmarks.frame import BenchError
 from penstock.sandbox.process import dying_with_parent
+from penstock_simulator.process_trees import Use, process_use
 
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _END_SECONDS = 60.0
 _MEMORY_POLL_SECONDS = 0.1
+_ENDED = "a process has ended while it was measured"
 
 
 def cpu_seconds(process_id: int) -> float:
-    """User and system time of a process, all its threads together."""
-    fields = _stat(process_id)
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+    """User and system time of a process, all its threads together.
+
+    Raises:
+        BenchError: it is gone.
+    """
+    return _use(process_id).cpu_seconds
 
 
 def most_resident_bytes(process_ids: Sequence[int], seconds: float) -> int:
@@ -34,7 +40,9 @@ def most_resident_bytes(process_ids: Sequence[int], seconds: float) -> int:
 
 def parent_of(process_id: int) -> int:
     """The process that started it."""
-    return int(_stat(process_id)[1])
+    # The name before may hold spaces.
+    stat = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2]
+    return int(stat.split()[1])
 
 
 class IoBytes(NamedTuple):
@@ -87,16 +95,14 @@ def resident_bytes(process_id: int) -> int:
     Raises:
         BenchError: it has ended.
     """
-    lines = [
-        line
-        for line in Path(f"/proc/{process_id}/status").read_text().splitlines()
-        if line.startswith("VmRSS:")
-    ]
-    if not lines:
-        raise BenchError("a process has ended while it was measured")
-    return int(lines[0].split()[1]) * 1024
+    held = _use(process_id).resident_bytes
+    if not held:
+        raise BenchError(_ENDED)
+    return held
 
 
-def _stat(process_id: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on: the name before may hold spaces."""
-    return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+def _use(process_id: int) -> Use:
+    use = process_use(process_id)
+    if use is None:
+        raise BenchError(_ENDED)
+    return use
